@@ -1,0 +1,97 @@
+"""Every number and switch of Afterglow: its default, its environment variable, its meaning."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from learning_core.errors import InvalidInput
+
+
+def default_home() -> Path:
+    """Return the platform's user data folder; for root a system folder, as servers may not live in /root."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        return Path("/var/lib/afterglow")
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("afterglow", appauthor=False))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Defaults of the product. Each field can be set by the environment variable AFTERGLOW_<FIELD>."""
+
+    # Where things are
+    home: Path = Path()
+    """Folder of the embedded database (AFTERGLOW_HOME)."""
+    database_url: str = ""
+    """An existing PostgreSQL 18, as owner (DATABASE_URL). Empty: the embedded one."""
+    database_app_url: str = ""
+    """The same database as the application's role (DATABASE_APP_URL). Empty: derived from database_url."""
+    host: str = "127.0.0.1"
+    """Address to listen on (HOST). Anything but loopback needs sign-in."""
+    port: int = 8501
+    """Port of pages and API (PORT)."""
+    database_replica_url: str = ""
+    """A streaming replica for the dashboards to read from (DATABASE_REPLICA_URL). Empty: none."""
+    allowed_hosts: str = "localhost,127.0.0.1,[::1]"
+    """Host names under which the server may be addressed, separated by commas."""
+
+    # Feedback
+    feedback_per_user_per_minute: int = 10
+    feedback_per_key_per_minute: int = 60_000
+    positive_rating: int = 4
+    """A rating from here on makes an answer a positive example."""
+    positive_sample_share: float = 0.1
+    """Share (0-1) of praised answers that become examples, so that praise does not flood the reviewers."""
+    batch_limit: int = 1_000
+    max_body_bytes: int = 16 * 1024 * 1024
+    widget_token_minutes: int = 60
+
+    # Success metrics on the overview
+    target_feedback_rate: float = 0.20
+    target_satisfaction: float = 4.0
+    target_prompt_improvement: float = 0.10
+    target_retrieval_success: float = 0.80
+
+    # Background work
+    worker: bool = True
+    """Whether `afterglow serve` starts a worker process of its own."""
+
+
+_PLAIN_NAMES = {
+    "database_url": "DATABASE_URL",
+    "database_app_url": "DATABASE_APP_URL",
+    "database_replica_url": "DATABASE_REPLICA_URL",
+    "host": "HOST",
+    "port": "PORT",
+}
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Read the settings from the environment, once per process.
+
+    Raises:
+        InvalidInput: a variable holds something its field cannot; the message names both.
+    """
+    types = get_type_hints(Settings)
+    values: dict[str, Any] = {"home": default_home()}
+    for field in fields(Settings):
+        name = _PLAIN_NAMES.get(field.name, f"AFTERGLOW_{field.name.upper()}")
+        if text := os.environ.get(name, "").strip():
+            values[field.name] = _parse(name, text, types[field.name])
+    return Settings(**values)
+
+
+def _parse(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        return text.lower() in ("1", "true", "yes", "on")
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise InvalidInput(f"{name}={text!r} is not a valid {kind.__name__}.", field=name) from error
