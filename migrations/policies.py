@@ -1,0 +1,41 @@
+"""Row-level security and rights, as functions a migration calls for each table it creates."""
+
+from alembic import op
+
+from learning_core.db import APPLICATION_ROLE, application_password
+
+READ_WRITE = "SELECT, INSERT, UPDATE, DELETE"
+APPEND_ONLY = "SELECT, INSERT"
+
+
+def create_application_role() -> None:
+    """Create the role the application connects as: it owns nothing and bypasses nothing."""
+    op.execute(f"""
+        DO $$ BEGIN
+            CREATE ROLE {APPLICATION_ROLE} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
+        EXCEPTION WHEN duplicate_object THEN NULL;
+        END $$
+    """)
+    if password := application_password():
+        op.execute(f"ALTER ROLE {APPLICATION_ROLE} PASSWORD '{password}'")
+    op.execute(f"GRANT USAGE ON SCHEMA public TO {APPLICATION_ROLE}")
+
+
+def protect(table: str, rights: str = READ_WRITE) -> None:
+    """Let the application see and write only the rows of the transaction's organisation.
+
+    The setting stands in a sub-select so that it is read once per statement. It is not softened: without
+    an organisation the cast of an empty setting fails, and with it the statement.
+    """
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    op.execute(f"""
+        CREATE POLICY organization ON {table}
+        USING (organization_id = (SELECT CAST(current_setting('app.organization_id') AS uuid)))
+    """)
+    grant(table, rights)
+
+
+def grant(table: str, rights: str) -> None:
+    """Grant the application rights on a table."""
+    op.execute(f"GRANT {rights} ON {table} TO {APPLICATION_ROLE}")
