@@ -1,0 +1,159 @@
+"""The one write path of feedback: store it, count it, make an example of it, all in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from learning_core.errors import NotFound
+from learning_core.feedback import examples, rollup
+from learning_core.feedback.entries import FeedbackEntry, Source
+from learning_core.feedback.executions import Outcome, Status, as_json_array, register_agents
+
+
+def collect(session: Session, entries: Sequence[FeedbackEntry], source: Source) -> list[Outcome]:
+    """Store feedback, or change what was stored under the same id.
+
+    Agents are registered at first sight; an execution that is not known yet gets a place that its report
+    fills later. Feedback whose id is already used for another execution, or whose execution belongs to
+    another agent, is a conflict: nothing of it is stored. Feedback that had been withdrawn counts again.
+
+    Returns:
+        One outcome per entry, in order; entries without an id got one.
+    """
+    keyed = [(entry.id or f"fb-{uuid4().hex}", entry) for entry in entries]
+    register_agents(session, {entry.agent_id for entry in entries})
+    _make_room_for_executions(session, entries)
+    found: dict[str, Status] = {}
+    for wave in _without_repeats(keyed):
+        found |= _write(session, wave, source)
+    return [Outcome(key, found.get(key, Status.CONFLICT)) for key, _ in keyed]
+
+
+def withdraw(session: Session, key: str) -> UUID:
+    """Take feedback out of every count; the row stays, and so does its trace.
+
+    Returns:
+        The id of the row.
+
+    Raises:
+        NotFound: there is no such feedback, or it is withdrawn already.
+    """
+    row = session.execute(WITHDRAW, {"key": key}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no feedback {key!r}, or it is withdrawn already.")
+    examples.derive(session, [row.id])
+    found: UUID = row.id
+    return found
+
+
+def _without_repeats(
+    keyed: Sequence[tuple[str, FeedbackEntry]],
+) -> Iterator[dict[str, FeedbackEntry]]:
+    """Split entries into waves in which no key occurs twice, keeping their order."""
+    wave: dict[str, FeedbackEntry] = {}
+    for key, entry in keyed:
+        if key in wave:
+            yield wave
+            wave = {}
+        wave[key] = entry
+    if wave:
+        yield wave
+
+
+def _make_room_for_executions(session: Session, entries: Sequence[FeedbackEntry]) -> None:
+    """Give unknown executions a place, and hold those whose report may still arrive.
+
+    Feedback and the report of its execution may come at the same moment; whichever commits last must see
+    the other. A report waits for these locks, and the locks wait for a report.
+    """
+    agents = {entry.execution_id: entry.agent_id for entry in entries}
+    known = {row.key: row.settled for row in session.execute(FIND_EXECUTIONS, {"keys": list(agents)})}
+    if missing := sorted(agents.keys() - known.keys()):
+        session.execute(PLACE_EXECUTIONS, {"keys": missing, "agents": [agents[key] for key in missing]})
+    if open_ones := [key for key in agents if not known.get(key)]:
+        session.execute(HOLD_EXECUTIONS, {"keys": open_ones})
+
+
+def _write(session: Session, wave: dict[str, FeedbackEntry], source: Source) -> dict[str, Status]:
+    written = session.execute(
+        WRITE, {"keys": list(wave), "entries": as_json_array(list(wave.values())), "source": source}
+    ).all()
+    examples.derive(session, [row.id for row in written if row.may_teach])
+    return {row.key: Status.CREATED if row.is_new else Status.UPDATED for row in written}
+
+
+FIND_EXECUTIONS = text("""
+SELECT key, prompt_version IS NOT NULL AND output_text IS NOT NULL AS settled
+FROM executions WHERE key = ANY(:keys)
+""")
+
+PLACE_EXECUTIONS = text("""
+INSERT INTO executions (key, agent_id)
+SELECT place.key, agents.id
+FROM unnest(CAST(:keys AS text[]), CAST(:agents AS text[])) AS place (key, agent_key)
+JOIN agents ON agents.key = place.agent_key
+ORDER BY place.key
+ON CONFLICT (organization_id, key) DO NOTHING
+""")
+
+HOLD_EXECUTIONS = text("SELECT id FROM executions WHERE key = ANY(:keys) ORDER BY key FOR SHARE")
+
+WRITE = text(f"""
+WITH incoming AS (
+    SELECT entry.*, known.id AS execution, known.agent_id AS agent,
+           coalesce(known.prompt_version, '') AS prompt_version
+    FROM ROWS FROM (
+        unnest(CAST(:keys AS text[])),
+        jsonb_to_recordset(CAST(:entries AS jsonb)) AS (
+            execution_id text, agent_id text, feedback_type text, user_id text, rating int2,
+            dimensions jsonb, issue_categories text[], feedback_text text, correction_text text,
+            created_at timestamptz
+        )
+    ) AS entry (key)
+    JOIN agents ON agents.key = entry.agent_id
+    JOIN executions AS known ON known.key = entry.execution_id AND known.agent_id = agents.id
+),
+written AS (
+    INSERT INTO agent_feedback AS known (
+        key, agent_id, execution_id, prompt_version, user_id, feedback_type, rating, accuracy, helpfulness,
+        clarity, completeness, issue_categories, feedback_text, correction_text, source, created_at
+    )
+    SELECT key, agent, execution, prompt_version, user_id, feedback_type, rating,
+           CAST(dimensions ->> 'accuracy' AS int2), CAST(dimensions ->> 'helpfulness' AS int2),
+           CAST(dimensions ->> 'clarity' AS int2), CAST(dimensions ->> 'completeness' AS int2),
+           issue_categories, nullif(feedback_text, ''), nullif(correction_text, ''), :source,
+           coalesce(created_at, now())
+    FROM incoming
+    ORDER BY key
+    ON CONFLICT (organization_id, key) DO UPDATE SET
+        prompt_version = excluded.prompt_version, user_id = excluded.user_id,
+        feedback_type = excluded.feedback_type, rating = excluded.rating, accuracy = excluded.accuracy,
+        helpfulness = excluded.helpfulness, clarity = excluded.clarity,
+        completeness = excluded.completeness, issue_categories = excluded.issue_categories,
+        feedback_text = excluded.feedback_text, correction_text = excluded.correction_text,
+        created_at = CASE WHEN excluded.created_at = excluded.received_at  -- none was given
+                          THEN known.created_at ELSE excluded.created_at END,
+        updated_at = now(), withdrawn_at = NULL
+    WHERE known.execution_id = excluded.execution_id
+    RETURNING old AS before, new AS after
+),
+{rollup.folded(rollup.FEEDBACK)}
+SELECT (after).key AS key, (after).id AS id, (before).id IS NULL AS is_new,
+       (before).id IS NOT NULL OR (after).correction_text IS NOT NULL
+       OR (after).feedback_type = 'report_issue' OR (after).rating >= 4 AS may_teach
+FROM written
+""")  # noqa: S608 - the roll-up's part is made of constants
+
+WITHDRAW = text(f"""
+WITH written AS (
+    UPDATE agent_feedback SET withdrawn_at = now()
+    WHERE key = :key AND withdrawn_at IS NULL
+    RETURNING old AS before, new AS after
+),
+{rollup.folded(rollup.FEEDBACK)}
+SELECT (after).id AS id FROM written
+""")  # noqa: S608 - the roll-up's part is made of constants

@@ -1,0 +1,131 @@
+"""Executions as agents report them, and agents at first sight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from learning_core.feedback import examples, rollup
+from learning_core.feedback.entries import ExecutionEntry
+
+
+class Status(StrEnum):
+    """What became of an entry."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    CONFLICT = "conflict"
+
+
+class Outcome(NamedTuple):
+    """What became of one entry: its key and its status."""
+
+    key: str
+    status: Status
+
+
+def record(session: Session, entries: Sequence[ExecutionEntry]) -> list[Outcome]:
+    """Store executions, or complete those already known, and link the feedback that came before them.
+
+    An execution reported again fills what was missing and replaces what differs, except its agent (that is
+    a conflict) and its prompt version, which stays what it was.
+
+    Returns:
+        One outcome per entry, in order.
+    """
+    register_agents(session, {entry.agent_id for entry in entries})
+    found: dict[str, Status] = {}
+    touched: list[UUID] = []
+    latest = {entry.execution_id: entry for entry in entries}
+    for row in session.execute(RECORD, {"entries": as_json_array(list(latest.values()))}):
+        found[row.key] = Status.CREATED if row.is_new else Status.UPDATED
+        if not row.is_new:
+            touched.append(row.id)
+    if touched:
+        _link_earlier_feedback(session, touched)
+    return [Outcome(entry.execution_id, found.get(entry.execution_id, Status.CONFLICT)) for entry in entries]
+
+
+def register_agents(session: Session, keys: set[str]) -> None:
+    """Make sure that each agent named by a key exists."""
+    known = set(
+        session.execute(text("SELECT key FROM agents WHERE key = ANY(:keys)"), {"keys": list(keys)}).scalars()
+    )
+    if keys - known:
+        session.execute(REGISTER_AGENTS, {"keys": sorted(keys - known)})
+
+
+def as_json_array(entries: Sequence[BaseModel]) -> str:
+    """Return entries as one JSON array, for a statement to unfold."""
+    return "[" + ",".join(entry.model_dump_json() for entry in entries) + "]"
+
+
+def _link_earlier_feedback(session: Session, execution_ids: list[UUID]) -> None:
+    session.execute(LINK_FEEDBACK, {"executions": execution_ids})
+    feedback = session.execute(
+        text("SELECT id FROM agent_feedback WHERE execution_id = ANY(:executions)"),
+        {"executions": execution_ids},
+    )
+    examples.derive(session, list(feedback.scalars()))
+
+
+REGISTER_AGENTS = text("""
+INSERT INTO agents (key)
+SELECT key FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
+ON CONFLICT (organization_id, key) DO NOTHING
+""")
+
+RECORD = text(f"""
+WITH incoming AS (
+    SELECT entry.*, agents.id AS agent
+    FROM jsonb_to_recordset(CAST(:entries AS jsonb)) AS entry (
+        execution_id text, agent_id text, input_text text, output_text text, prompt_version text,
+        user_id text, latency_ms float8, cost_usd numeric, error text, created_at timestamptz
+    )
+    JOIN agents ON agents.key = entry.agent_id
+),
+written AS (
+    INSERT INTO executions AS known (
+        key, agent_id, prompt_version, user_id, input_text, output_text, error, latency_ms, cost_usd,
+        created_at, reported_at
+    )
+    SELECT execution_id, agent, prompt_version, user_id, input_text, output_text, error, latency_ms, cost_usd,
+           coalesce(created_at, now()), now()
+    FROM incoming
+    ORDER BY execution_id
+    ON CONFLICT (organization_id, key) DO UPDATE SET
+        prompt_version = coalesce(known.prompt_version, excluded.prompt_version),
+        user_id = coalesce(excluded.user_id, known.user_id),
+        input_text = coalesce(excluded.input_text, known.input_text),
+        output_text = coalesce(excluded.output_text, known.output_text),
+        error = coalesce(excluded.error, known.error),
+        latency_ms = coalesce(excluded.latency_ms, known.latency_ms),
+        cost_usd = coalesce(excluded.cost_usd, known.cost_usd),
+        created_at = CASE WHEN known.reported_at IS NULL OR excluded.created_at <> excluded.reported_at
+                          THEN excluded.created_at ELSE known.created_at END,
+        reported_at = coalesce(known.reported_at, excluded.reported_at)
+    WHERE known.agent_id = excluded.agent_id
+    RETURNING old AS before, new AS after
+),
+{rollup.folded(rollup.EXECUTIONS)}
+SELECT (after).key AS key, (after).id AS id, (before).id IS NULL AS is_new FROM written
+""")  # noqa: S608 - the roll-up's part is made of constants
+
+LINK_FEEDBACK = text(f"""
+WITH written AS (
+    UPDATE agent_feedback SET prompt_version = executions.prompt_version
+    FROM executions
+    WHERE agent_feedback.execution_id = executions.id
+      AND executions.id = ANY(:executions)
+      AND executions.prompt_version <> agent_feedback.prompt_version
+    RETURNING old AS before, new AS after
+),
+{rollup.folded(rollup.FEEDBACK)}
+SELECT count(*) FROM written
+""")  # noqa: S608 - the roll-up's part is made of constants
