@@ -1,0 +1,29 @@
+"""The demo as an organisation of its own, marked as simulated wherever it is seen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+
+from learning_core import access
+from learning_core.db import enter, shared_session
+from learning_core.demo.story import tell
+from learning_core.feedback.collect import collect
+from learning_core.feedback.executions import record
+from learning_core.schema import Organization
+
+
+def create_demo(name: str = "Demo", seed: int = 7) -> Organization:
+    """Create an organisation and let the simulated story happen in it, all in one transaction.
+
+    Raises:
+        Conflict: there is an organisation of that name.
+    """
+    with shared_session() as session:
+        organization = access.create_organization(session, name, simulated=True)
+        enter(session, organization.id)
+        story = tell(datetime.now(UTC), seed)
+        while part := list(islice(story, 1_000)):
+            record(session, [execution for execution, _ in part])
+            collect(session, [entry for _, reactions in part for entry in reactions], "demo")
+    return organization
