@@ -18,7 +18,7 @@ check: .venv/dev
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 bench: .venv/dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # uv installs the lock some ten times faster than pip; it is itself pinned by hash.
 .venv/uv: uv.lock.txt
