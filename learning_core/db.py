@@ -6,8 +6,10 @@ names its organisation by a transaction-local setting; one that does not fails a
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, create_engine, text
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from learning_core import embedded
@@ -51,19 +55,70 @@ def in_transaction(organization_id: UUID, work: Callable[[Session], Result]) -> 
     Raises:
         Unavailable: the database cannot be reached; nothing was stored.
     """
-    for _ in range(RETRIES):
+    for retries_left in reversed(range(RETRIES)):
         try:
             with organization_session(organization_id) as session:
                 return work(session)
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in LOST_TO_ANOTHER_WRITER:
+            if not (retries_left and _lost_to_another_writer(error)):
                 raise
-    with organization_session(organization_id) as session:
-        return work(session)
+    raise AssertionError("the last try returns or raises")
 
 
-RETRIES = 3
-LOST_TO_ANOTHER_WRITER = ("40001", "40P01")
+def _lost_to_another_writer(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
+
+
+RETRIES = 4
+
+
+class LoopDatabase:
+    """The database for code on an event loop: the same synchronous work, without holding the loop up.
+
+    Its connections belong to the loop they were opened on; on another loop it opens new ones.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._engine: AsyncEngine | None = None
+
+    async def in_transaction(self, organization_id: UUID, work: Callable[[Session], Result]) -> Result:
+        """Do what the function of that name does."""
+
+        def enter_and_work(session: Session) -> Result:
+            enter(session, organization_id)
+            return work(session)
+
+        for retries_left in reversed(range(RETRIES)):
+            try:
+                with _outages():
+                    async with AsyncSession(self._pool()) as session, session.begin():
+                        return await session.run_sync(enter_and_work)
+            except DBAPIError as error:
+                if not (retries_left and _lost_to_another_writer(error)):
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    async def at_once(self, work: Callable[[Connection], Result]) -> Result:
+        """Run work of no organisation on a connection where each statement is a transaction of its own."""
+        with _outages():
+            async with self._pool().connect() as connection:
+                autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                return await autocommit.run_sync(work)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._engine:
+            await self._engine.dispose(close=self._loop is asyncio.get_running_loop())
+        self._engine = None
+
+    def _pool(self) -> AsyncEngine:
+        loop = asyncio.get_running_loop()
+        if self._engine is None or self._loop is not loop:
+            self._loop = loop
+            self._engine = create_async_engine(application_url(), pool_size=2, max_overflow=0)
+            _test_idle_connections(self._engine.sync_engine)
+        return self._engine
 
 
 @contextmanager
@@ -80,6 +135,13 @@ def shared_session() -> Iterator[Session]:
     """Open one transaction of no organisation: it sees the list of organisations and no row of theirs."""
     with _session(engine()) as session:
         yield session
+
+
+@contextmanager
+def autocommit_connection() -> Iterator[Connection]:
+    """Open a connection of no organisation on which each statement is a transaction of its own."""
+    with _outages(), engine().connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
@@ -121,9 +183,15 @@ DTYPES = {
 
 @contextmanager
 def _session(bind: Engine) -> Iterator[Session]:
+    with _outages(), Session(bind) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    """Name the errors that mean: the database cannot be reached."""
     try:
-        with Session(bind) as session, session.begin():
-            yield session
+        yield
     except DBAPIError as error:
         if error.connection_invalidated or _is_outage(error):
             raise Unavailable from error
@@ -158,7 +226,34 @@ def owner_engine() -> Engine:
 
 
 def _pool(url: URL) -> Engine:
-    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True)
+    pool = create_engine(url, pool_size=8, max_overflow=24)
+    _test_idle_connections(pool)
+    return pool
+
+
+def _test_idle_connections(pool: Engine) -> None:
+    event.listen(pool, "checkin", _note_time)
+    event.listen(pool, "checkout", _test_if_idle)
+
+
+IDLE_S = 1.0
+"""A connection idle for longer is tested before use; testing each would cost every statement a round trip."""
+
+
+def _note_time(_: Any, record: Any) -> None:
+    record.info["checked_in"] = time.monotonic()
+
+
+def _test_if_idle(connection: Any, record: Any, _: Any) -> None:
+    if time.monotonic() - record.info.get("checked_in", time.monotonic()) > IDLE_S:
+        cursor = connection.cursor()
+        try:
+            cursor.execute("SELECT 1")
+            connection.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError from error
+        finally:
+            cursor.close()
 
 
 def owner_url() -> URL:

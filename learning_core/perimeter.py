@@ -83,46 +83,6 @@ class AllowedHosts:
         await self.app(scope, receive, send)
 
 
-class BodyLimit:
-    """Refuse bodies over the limit, whether their length was announced or not."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-        self.most = settings().max_body_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, counting its body as it comes in."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > self.most:
-            await self._refuse(scope, send)
-            return
-        received = 0
-
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.most:
-                raise _TooLarge
-            return message
-
-        try:
-            await self.app(scope, receive_counted, send)
-        except _TooLarge:
-            await self._refuse(scope, send)
-
-    async def _refuse(self, scope: Scope, send: Send) -> None:
-        detail = f"A request may hold at most {self.most // 1024 // 1024} MB; send fewer rows at a time."
-        await refuse(scope, send, 413, "Too large", detail)
-
-
-class _TooLarge(Exception):
-    """A body turned out larger than it may be."""
-
-
 class SecurityHeaders:
     """Tell browsers what our pages may do; the widget alone is meant for other sites."""
 

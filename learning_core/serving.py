@@ -35,9 +35,8 @@ def serve() -> None:
         running.enter_context(_kept_alive())
         if settings().worker:
             running.enter_context(_worker())
-        print(
-            f"Afterglow: http://{_shown(host)}:{port}  (only this machine can reach it: no sign-in is configured)"
-        )
+        print(f"Afterglow is at http://{_shown(host)}:{port}", flush=True)
+        print("Only this machine can reach it, because no sign-in is configured.", flush=True)
         pages.run(config={"server.address": host, "server.port": port})
 
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from learning_core.db import shared_session
+from learning_core.db import autocommit_connection, shared_session
 from learning_core.errors import TooManyRequests
 from learning_core.settings import settings
 
@@ -40,17 +40,10 @@ class PostgresStorage(Storage):
         """Return what this storage may raise."""
         return DBAPIError
 
-    def incr_many(self, hits: Mapping[str, int], expiry: int) -> dict[str, Counter]:
-        """Add hits to counters and return where each stands; a counter past its expiry starts at zero."""
-        with shared_session() as session:
-            found = session.execute(
-                HIT, {"keys": sorted(hits), "hits": [hits[key] for key in sorted(hits)], "expiry": expiry}
-            )
-            return {row.key: Counter(row.hits, row.expires_at) for row in found}
-
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add to one counter and return where it stands."""
-        return self.incr_many({key: amount}, expiry)[key].hits
+        with autocommit_connection() as connection:
+            return count(connection, {key: amount}, expiry)[key].hits
 
     def get(self, key: str) -> int:
         """Return where a counter stands."""
@@ -76,6 +69,13 @@ class PostgresStorage(Storage):
         """Drop one counter."""
         with shared_session() as session:
             session.execute(text("DELETE FROM rate_limits WHERE key = :key"), {"key": key})
+
+
+def count(connection: Connection, hits: Mapping[str, int], expiry: int) -> dict[str, Counter]:
+    """Add hits to counters and return where each stands; a counter past its expiry starts at zero."""
+    keys = sorted(hits)
+    found = connection.execute(HIT, {"keys": keys, "hits": [hits[key] for key in keys], "expiry": expiry})
+    return {row.key: Counter(row.hits, row.expires_at) for row in found}
 
 
 HIT = text("""
@@ -130,14 +130,14 @@ def spend(charge: Charge) -> None:
         raise _refusal(charge.limit, limiter.get_window_stats(charge.limit, *charge.who).reset_time)
 
 
-def spend_many(requests: Sequence[Sequence[Charge]]) -> list[TooManyRequests | None]:
+def spend_many(connection: Connection, requests: Sequence[Sequence[Charge]]) -> list[TooManyRequests | None]:
     """Count many requests, each against several limits of a minute, in one statement.
 
     Returns:
         Per request, in order: None if all its limits allow it, else the error to refuse it with.
     """
     total = CountOf(charge.key for charges in requests for charge in charges)
-    standing = storage.incr_many(total, expiry=60) if total else {}
+    standing = count(connection, total, expiry=60) if total else {}
     spent = {key: counter.hits - total[key] for key, counter in standing.items()}
     verdicts: list[TooManyRequests | None] = []
     for charges in requests:

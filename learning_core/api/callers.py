@@ -33,22 +33,34 @@ _remembered: dict[str, _Remembered] = {}
 
 
 async def caller(credentials: Credentials) -> Caller:
-    """Return who calls.
+    """Return who calls, for routes that declare it.
 
     Raises:
         NotSignedIn: there is no key, or none in force.
     """
-    if credentials is None:
+    return await identify(f"Bearer {credentials.credentials}" if credentials else "")
+
+
+async def identify(authorization: str) -> Caller:
+    """Return who calls, from the header of that name.
+
+    Raises:
+        NotSignedIn: there is no key in it, or none in force.
+    """
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not key:
         raise NotSignedIn("Send an API key: Authorization: Bearer afg_...")
-    key = credentials.credentials
     known = _remembered.get(key)
     if known and known.until > time.monotonic():
         return known.caller
     found = await run_in_threadpool(_look_up, key)
-    if len(_remembered) > 10_000:
+    if len(_remembered) >= MOST_REMEMBERED:
         _remembered.clear()
     _remembered[key] = _Remembered(found, time.monotonic() + REMEMBERED_S)
     return found
+
+
+MOST_REMEMBERED = 10_000
 
 
 async def reporter(known: Annotated[Caller, Depends(caller)]) -> Caller:

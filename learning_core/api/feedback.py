@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, BeforeValidator, Field
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from sqlalchemy.orm import Session
 
 from learning_core import access, throttle
 from learning_core.access import Caller
-from learning_core.api import problems
+from learning_core.api import callers, problems
 from learning_core.api.callers import Reader, Reporter
 from learning_core.db import in_transaction, organization_session, reading_session
 from learning_core.errors import Conflict, NotFound
@@ -55,19 +55,38 @@ class AcceptedBatch(BaseModel):
 @router.post(
     "/feedback",
     status_code=201,
+    response_model=Accepted,
     tags=["feedback"],
     responses={200: {"description": "Changed what was stored under this id", "model": Accepted}, **REPORTING},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FeedbackEntry"}}},
+        },
+        "security": [{callers.bearer.scheme_name: []}],
+    },
 )
-async def give_feedback(entry: FeedbackEntry, caller: Reporter, response: Response) -> Accepted:
+async def give_feedback(request: Request) -> Response:
     """Store one person's reaction to one execution, or change it: the same `id` is the same row.
 
     The execution may be reported later; an agent is known from its first mention on.
     """
-    waiting = intake.submit(caller.organization_id, "api", caller.name, entry)
-    outcome = await asyncio.wrap_future(waiting)
-    if outcome.status is Status.UPDATED:
-        response.status_code = 200
-    return accepted([outcome])[0]
+    # By far the busiest route: it reads the request itself, which takes half the time of declaring it.
+    caller = await callers.identify(request.headers.get("authorization", ""))
+    access.require(caller, "report")
+    try:
+        entry = FeedbackEntry.model_validate_json(await request.body())
+    except ValidationError as error:
+        return problems.invalid(problems.field_errors(error.errors()))
+    outcome = await intake.submit(caller.organization_id, "api", caller.name, entry)
+    return answer(outcome)
+
+
+def answer(outcome: Outcome) -> Response:
+    """Turn the outcome of one piece of feedback into the answer to its sender."""
+    [row] = accepted([outcome])
+    status = 200 if outcome.status is Status.UPDATED else 201
+    return JSONResponse({"id": row.id, "status": row.status}, status)
 
 
 @router.post("/feedback/batch", status_code=201, tags=["feedback"], responses=REPORTING)

@@ -6,7 +6,6 @@ own secret signs it, so it opens nothing else.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -29,12 +28,11 @@ from learning_core import access
 from learning_core.access import Caller
 from learning_core.api import problems
 from learning_core.api.callers import Credentials, Reporter
-from learning_core.api.feedback import Accepted, accepted
+from learning_core.api.feedback import Accepted, answer
 from learning_core.db import organization_session
 from learning_core.errors import NotPermitted, NotSignedIn
 from learning_core.feedback.collect import withdraw
 from learning_core.feedback.entries import FeedbackEntry, Key
-from learning_core.feedback.executions import Status
 from learning_core.feedback.intake import intake
 from learning_core.schema import Role
 from learning_core.settings import settings
@@ -134,21 +132,19 @@ RightOfCaller = Annotated[Right, Depends(right)]
 @router.post(
     "/learning/widget/feedback",
     status_code=201,
+    response_model=Accepted,
     responses={
         200: {"description": "Changed what this person said before", "model": Accepted},
         **problems.responses(401, 403, 409, 413, 422, 429, 503),
     },
 )
-async def give_feedback(entry: FeedbackEntry, allowed: RightOfCaller, response: Response) -> Accepted:
+async def give_feedback(entry: FeedbackEntry, allowed: RightOfCaller) -> Response:
     """Store what a person said in the widget; sending again replaces it."""
     if (entry.execution_id, entry.agent_id) != (allowed.execution_id, allowed.agent_id):
         raise NotPermitted("This token is for another execution or agent.")
     own = entry.model_copy(update={"id": allowed.feedback_id, "user_id": allowed.user_id, "created_at": None})
-    waiting = intake.submit(allowed.organization_id, "widget", f"widget {allowed.feedback_id}", own)
-    outcome = await asyncio.wrap_future(waiting)
-    if outcome.status is Status.UPDATED:
-        response.status_code = 200
-    return accepted([outcome])[0]
+    outcome = await intake.submit(allowed.organization_id, "widget", f"widget {allowed.feedback_id}", own)
+    return answer(outcome)
 
 
 @router.delete("/learning/widget/feedback", status_code=204, responses=problems.responses(401, 404, 503))

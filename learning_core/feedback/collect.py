@@ -25,11 +25,13 @@ def collect(session: Session, entries: Sequence[FeedbackEntry], source: Source) 
         One outcome per entry, in order; entries without an id got one.
     """
     keyed = [(entry.id or f"fb-{uuid4().hex}", entry) for entry in entries]
-    register_agents(session, {entry.agent_id for entry in entries})
-    _make_room_for_executions(session, entries)
     found: dict[str, Status] = {}
     for wave in _without_repeats(keyed):
-        found |= _write(session, wave, source)
+        written = _write(session, wave, source)
+        if late := {key: entry for key, entry in wave.items() if key not in written}:
+            _make_room(session, list(late.values()))
+            written |= _write(session, late, source, may_be_unsettled=True)
+        found |= written
     return [Outcome(key, found.get(key, Status.CONFLICT)) for key, _ in keyed]
 
 
@@ -64,32 +66,33 @@ def _without_repeats(
         yield wave
 
 
-def _make_room_for_executions(session: Session, entries: Sequence[FeedbackEntry]) -> None:
-    """Give unknown executions a place, and hold those whose report may still arrive.
+def _write(
+    session: Session, wave: dict[str, FeedbackEntry], source: Source, *, may_be_unsettled: bool = False
+) -> dict[str, Status]:
+    """Write the entries whose execution is known, and settled: reported with prompt version and output."""
+    parameters = {
+        "keys": list(wave),
+        "entries": as_json_array(list(wave.values())),
+        "source": source,
+        "may_be_unsettled": may_be_unsettled,
+    }
+    written = session.execute(WRITE, parameters | examples.rules()).all()
+    examples.derive(session, [row.id for row in written if row.may_teach])
+    return {row.key: Status.CREATED if row.is_new else Status.UPDATED for row in written}
+
+
+def _make_room(session: Session, entries: Sequence[FeedbackEntry]) -> None:
+    """Register agents, give unknown executions a place, and hold them while their report may still come.
 
     Feedback and the report of its execution may come at the same moment; whichever commits last must see
     the other. A report waits for these locks, and the locks wait for a report.
     """
     agents = {entry.execution_id: entry.agent_id for entry in entries}
-    known = {row.key: row.settled for row in session.execute(FIND_EXECUTIONS, {"keys": list(agents)})}
-    if missing := sorted(agents.keys() - known.keys()):
-        session.execute(PLACE_EXECUTIONS, {"keys": missing, "agents": [agents[key] for key in missing]})
-    if open_ones := [key for key in agents if not known.get(key)]:
-        session.execute(HOLD_EXECUTIONS, {"keys": open_ones})
+    register_agents(session, set(agents.values()))
+    keys = sorted(agents)
+    session.execute(PLACE_EXECUTIONS, {"keys": keys, "agents": [agents[key] for key in keys]})
+    session.execute(HOLD_EXECUTIONS, {"keys": keys})
 
-
-def _write(session: Session, wave: dict[str, FeedbackEntry], source: Source) -> dict[str, Status]:
-    written = session.execute(
-        WRITE, {"keys": list(wave), "entries": as_json_array(list(wave.values())), "source": source}
-    ).all()
-    examples.derive(session, [row.id for row in written if row.may_teach])
-    return {row.key: Status.CREATED if row.is_new else Status.UPDATED for row in written}
-
-
-FIND_EXECUTIONS = text("""
-SELECT key, prompt_version IS NOT NULL AND output_text IS NOT NULL AS settled
-FROM executions WHERE key = ANY(:keys)
-""")
 
 PLACE_EXECUTIONS = text("""
 INSERT INTO executions (key, agent_id)
@@ -116,6 +119,7 @@ WITH incoming AS (
     ) AS entry (key)
     JOIN agents ON agents.key = entry.agent_id
     JOIN executions AS known ON known.key = entry.execution_id AND known.agent_id = agents.id
+    WHERE :may_be_unsettled OR (known.prompt_version IS NOT NULL AND known.output_text IS NOT NULL)
 ),
 written AS (
     INSERT INTO agent_feedback AS known (
@@ -144,7 +148,9 @@ written AS (
 {rollup.folded(rollup.FEEDBACK)}
 SELECT (after).key AS key, (after).id AS id, (before).id IS NULL AS is_new,
        (before).id IS NOT NULL OR (after).correction_text IS NOT NULL
-       OR (after).feedback_type = 'report_issue' OR (after).rating >= 4 AS may_teach
+       OR (after).feedback_type = 'report_issue'
+       OR ((after).rating >= :positive_rating
+           AND abs(hashtextextended((after).key, 0) % 10000) < 10000 * :sample_share) AS may_teach
 FROM written
 """)  # noqa: S608 - the roll-up's part is made of constants
 

@@ -20,13 +20,16 @@ def derive(session: Session, feedback_ids: list[UUID]) -> None:
     """
     if not feedback_ids:
         return
-    parameters = {
-        "ids": feedback_ids,
+    session.execute(DERIVE, {"ids": feedback_ids, **rules()})
+    session.execute(WITHDRAW, {"ids": feedback_ids, **rules()})
+
+
+def rules() -> dict[str, float]:
+    """Return the settings that decide which praise becomes an example."""
+    return {
         "positive_rating": settings().positive_rating,
         "sample_share": settings().positive_sample_share,
     }
-    session.execute(DERIVE, parameters)
-    session.execute(WITHDRAW, parameters)
 
 
 CLASSIFIED = """

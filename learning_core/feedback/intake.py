@@ -3,15 +3,15 @@
 Each piece of feedback on its own would wait for the disk and for the day's counter row; together they wait
 once. A piece is acknowledged only after the transaction that holds it has committed. When nothing else is
 on its way, nothing waits for company.
+
+The intake runs on the server's event loop and calls the same synchronous `collect` as everybody else.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import queue
-import threading
 from collections.abc import Iterable
-from concurrent.futures import Future
 from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
@@ -19,8 +19,8 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from learning_core import throttle
-from learning_core.db import in_transaction
-from learning_core.errors import LearningError, Unavailable
+from learning_core.db import LoopDatabase
+from learning_core.errors import LearningError
 from learning_core.feedback.collect import collect
 from learning_core.feedback.entries import FeedbackEntry, Source
 from learning_core.feedback.executions import Outcome
@@ -38,97 +38,95 @@ class Arrival(NamedTuple):
     spender: str
     """Whom the per-key limit counts: the API key or widget it came through."""
     entry: FeedbackEntry
-    outcome: Future[Outcome]
+    outcome: asyncio.Future[Outcome]
 
 
 class Intake:
-    """The writer of one process: a queue and the thread that empties it."""
+    """The writer of one event loop: what has arrived, and the task that stores it."""
 
     def __init__(self) -> None:
-        self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._database = LoopDatabase()
+        self._arrivals: list[Arrival] = []
+        self._storing: asyncio.Task[None] | None = None
 
-    def submit(
+    async def submit(
         self, organization_id: UUID, source: Source, spender: str, entry: FeedbackEntry
-    ) -> Future[Outcome]:
-        """Hand in one piece of feedback; the future holds its outcome once it is committed.
+    ) -> Outcome:
+        """Hand in one piece of feedback and return its outcome once it is committed.
 
-        The future raises TooManyRequests, or Unavailable when the database cannot be reached.
+        Raises:
+            TooManyRequests: the end user's or the spender's limit is used up.
+            Unavailable: the database cannot be reached; nothing was stored.
         """
-        arrival = Arrival(organization_id, source, spender, entry, Future())
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
-                self._thread.start()
-            self._arrivals.put(arrival)
-        return arrival.outcome
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._arrivals.append(Arrival(organization_id, source, spender, entry, outcome))
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._store_arrivals())
+        return await outcome
 
-    def close(self) -> None:
-        """Store what is on its way, then stop."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-            if thread:
-                self._arrivals.put(None)
-        if thread:
-            thread.join()
+    async def close(self) -> None:
+        """Store what is on its way, then let go of the database."""
+        if self._storing:
+            await self._storing
+        await self._database.close()
 
-    def _work(self) -> None:
-        while (first := self._arrivals.get()) is not None:
-            gathered = [first]
-            while len(gathered) < MOST_AT_ONCE and not self._arrivals.empty():
-                if (arrival := self._arrivals.get()) is None:
-                    self._arrivals.put(None)
-                    break
-                gathered.append(arrival)
-            _store_all(gathered)
+    async def _store_arrivals(self) -> None:
+        await asyncio.sleep(0)  # let the requests that are already here hand in theirs
+        while self._arrivals:
+            gathered, self._arrivals = self._arrivals[:MOST_AT_ONCE], self._arrivals[MOST_AT_ONCE:]
+            try:
+                for (organization_id, source), group in groupby(
+                    sorted(gathered, key=_destination), key=_destination
+                ):
+                    await self._store_group(organization_id, source, list(group))
+            except BaseException as error:
+                _refuse(gathered, error)
+                raise
 
-
-def _store_all(arrivals: list[Arrival]) -> None:
-    def destination(arrival: Arrival) -> tuple[UUID, Source]:
-        return arrival.organization_id, arrival.source
-
-    for (organization_id, source), group in groupby(sorted(arrivals, key=destination), key=destination):
-        together = list(group)
+    async def _store_group(self, organization_id: UUID, source: Source, group: list[Arrival]) -> None:
         try:
-            _store(organization_id, source, _within_limits(together))
+            allowed = await self._within_limits(group)
+            await self._store(organization_id, source, allowed)
         except LearningError as error:
-            _refuse(together, error)
+            _refuse(group, error)
         except DBAPIError:
-            log.exception("A group of %d could not be stored; trying one by one.", len(together))
-            _store_one_by_one(organization_id, source, together)
-        except BaseException as error:
-            _refuse(together, error)
-            raise
+            log.exception("A group of %d could not be stored; trying one by one.", len(group))
+            await self._store_one_by_one(organization_id, source, group)
+
+    async def _store(self, organization_id: UUID, source: Source, arrivals: list[Arrival]) -> None:
+        if not arrivals:
+            return
+        entries = [arrival.entry for arrival in arrivals]
+        outcomes = await self._database.in_transaction(
+            organization_id, lambda session: collect(session, entries, source)
+        )
+        for arrival, outcome in zip(arrivals, outcomes, strict=True):
+            if not arrival.outcome.done():
+                arrival.outcome.set_result(outcome)
+
+    async def _store_one_by_one(self, organization_id: UUID, source: Source, group: list[Arrival]) -> None:
+        """Keep one row that the database refuses from taking its neighbours with it."""
+        for arrival in [arrival for arrival in group if not arrival.outcome.done()]:
+            try:
+                await self._store(organization_id, source, [arrival])
+            except LearningError as error:
+                _refuse([arrival], error)
+            except DBAPIError as error:
+                log.exception("Feedback %s could not be stored.", arrival.entry.id)
+                _refuse([arrival], error)
+
+    async def _within_limits(self, arrivals: list[Arrival]) -> list[Arrival]:
+        """Return the arrivals whose end user and key have not used up their limits; refuse the others."""
+        requests = [_charges(arrival) for arrival in arrivals]
+        verdicts = await self._database.at_once(lambda connection: throttle.spend_many(connection, requests))
+        for arrival, verdict in zip(arrivals, verdicts, strict=True):
+            if verdict:
+                _refuse([arrival], verdict)
+        return [arrival for arrival in arrivals if not arrival.outcome.done()]
 
 
-def _store(organization_id: UUID, source: Source, arrivals: list[Arrival]) -> None:
-    if not arrivals:
-        return
-    entries = [arrival.entry for arrival in arrivals]
-    outcomes = in_transaction(organization_id, lambda session: collect(session, entries, source))
-    for arrival, outcome in zip(arrivals, outcomes, strict=True):
-        arrival.outcome.set_result(outcome)
-
-
-def _store_one_by_one(organization_id: UUID, source: Source, arrivals: list[Arrival]) -> None:
-    """Keep one row that the database refuses from taking its neighbours with it."""
-    for arrival in arrivals:
-        if arrival.outcome.done():
-            continue
-        try:
-            _store(organization_id, source, [arrival])
-        except (LearningError, DBAPIError) as error:
-            _refuse([arrival], error if isinstance(error, LearningError) else Unavailable())
-
-
-def _within_limits(arrivals: list[Arrival]) -> list[Arrival]:
-    """Return the arrivals whose end user and whose key have not used up their limits; refuse the others."""
-    verdicts = throttle.spend_many([_charges(arrival) for arrival in arrivals])
-    for arrival, verdict in zip(arrivals, verdicts, strict=True):
-        if verdict:
-            _refuse([arrival], verdict)
-    return [arrival for arrival in arrivals if not arrival.outcome.done()]
+def _destination(arrival: Arrival) -> tuple[UUID, Source]:
+    return arrival.organization_id, arrival.source
 
 
 def _charges(arrival: Arrival) -> list[throttle.Charge]:
