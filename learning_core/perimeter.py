@@ -16,6 +16,7 @@ from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from learning_core.settings import settings
@@ -81,6 +82,29 @@ class AllowedHosts:
                 await refuse(scope, send, 400, "Unknown host", detail)
                 return
         await self.app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuse bodies over the limit with problem details; Starlette counts, but answers in plain text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.most = settings().max_body_bytes
+        self.limited = RequestBodyLimitMiddleware(app, max_body_size=self.most)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, counting its body as it comes in."""
+        refused = False
+
+        async def send_as_problem(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                refused = True
+                detail = f"A request may hold at most {self.most:,} bytes; send fewer rows at a time."
+                await refuse(scope, send, 413, "Too large", detail)
+            elif not refused:
+                await send(message)
+
+        await self.limited(scope, receive, send_as_problem)
 
 
 class SecurityHeaders:

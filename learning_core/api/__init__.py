@@ -19,7 +19,6 @@ from learning_core import perimeter
 from learning_core.api import docs, feedback, problems, widget
 from learning_core.db import migrate, shared_session
 from learning_core.feedback.intake import intake
-from learning_core.settings import settings
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +51,11 @@ api = FastAPI(
     docs_url=None,
     redoc_url=None,
     lifespan=lifespan,
-    max_body_size=settings().max_body_bytes,
     middleware=[
         Middleware(UnderApi),
         *perimeter.middleware(),
         Middleware(widget.CrossOrigin),
+        Middleware(perimeter.BodyLimit),
     ],
     separate_input_output_schemas=False,
 )

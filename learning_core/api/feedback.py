@@ -124,7 +124,7 @@ def report_executions(
 
 
 @router.delete(
-    "/feedback/{feedback_id}",
+    "/feedback/{feedback_id:path}",
     status_code=204,
     tags=["feedback"],
     responses=problems.responses(401, 403, 404, 422, 503),
@@ -211,7 +211,7 @@ class OverviewOut(BaseModel):
     agents: list[StatsOut]
 
 
-@router.get("/feedback/stats/{agent_id}", tags=["feedback"], responses=READING)
+@router.get("/feedback/stats/{agent_id:path}", tags=["feedback"], responses=READING)
 def feedback_stats(agent_id: AgentKey, caller: Reader, days: Days = 30) -> StatsOut:
     """Return how satisfied an agent's users are, each figure with n and interval."""
     window = Window.last(days, _today())
@@ -220,7 +220,7 @@ def feedback_stats(agent_id: AgentKey, caller: Reader, days: Days = 30) -> Stats
         return _stats(agent_id, window, metrics.measure(session, agent_id, window))
 
 
-@router.get("/feedback/issues/{agent_id}", tags=["feedback"], responses=READING)
+@router.get("/feedback/issues/{agent_id:path}", tags=["feedback"], responses=READING)
 def feedback_issues(agent_id: AgentKey, caller: Reader, days: Days = 30) -> IssuesOut:
     """Return what an agent's users complain about, with the change against the window before."""
     window = Window.last(days, _today())

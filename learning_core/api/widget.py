@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +31,7 @@ from learning_core.api import problems
 from learning_core.api.callers import Credentials, Reporter
 from learning_core.api.feedback import Accepted, answer
 from learning_core.db import organization_session
-from learning_core.errors import NotPermitted, NotSignedIn
+from learning_core.errors import NotFound, NotPermitted, NotSignedIn
 from learning_core.feedback.collect import withdraw
 from learning_core.feedback.entries import FeedbackEntry, Key
 from learning_core.feedback.intake import intake
@@ -41,7 +42,6 @@ router = APIRouter(tags=["widget"])
 
 SCRIPT = Path(__file__).parent.parent / "widget" / "afterglow-feedback.js"
 ISSUER = "afterglow-widget"
-REQUIRED = jwt.JWTClaimsRegistry(iss={"essential": True, "value": ISSUER}, exp={"essential": True})
 
 
 class TokenRequest(BaseModel):
@@ -119,11 +119,10 @@ def _verify(token: str) -> Right:
         jwt.JWTClaimsRegistry(iss={"essential": True, "value": ISSUER}, exp={"essential": True}).validate(
             claims
         )
-    except (JoseError, KeyError, ValueError, TypeError) as error:
+        allowed = {name: claims[name] for name in ("execution_id", "agent_id", "user_id")}
+        return Right(organization_id=organization_id, **allowed)
+    except (JoseError, LookupError, ValueError, TypeError) as error:
         raise NotSignedIn("This token has expired or is not valid; ask for a fresh one.") from error
-    return Right(
-        organization_id=organization_id, **{k: claims[k] for k in ("execution_id", "agent_id", "user_id")}
-    )
 
 
 RightOfCaller = Annotated[Right, Depends(right)]
@@ -147,13 +146,13 @@ async def give_feedback(entry: FeedbackEntry, allowed: RightOfCaller) -> Respons
     return answer(outcome)
 
 
-@router.delete("/learning/widget/feedback", status_code=204, responses=problems.responses(401, 404, 503))
+@router.delete("/learning/widget/feedback", status_code=204, responses=problems.responses(401, 503))
 def withdraw_feedback(allowed: RightOfCaller) -> None:
-    """Take back what this person said in the widget."""
-    caller = Caller(allowed.organization_id, f"user {allowed.user_id or 'unknown'}", Role.VIEWER)
-    with organization_session(allowed.organization_id) as session:
+    """Take back what this person said in the widget; once more changes nothing."""
+    person = Caller(allowed.organization_id, f"user {allowed.user_id or 'unknown'}", Role.VIEWER)
+    with suppress(NotFound), organization_session(allowed.organization_id) as session:
         withdraw(session, allowed.feedback_id)
-        access.audit(session, caller, "feedback.withdrawn", allowed.feedback_id)
+        access.audit(session, person, "feedback.withdrawn", allowed.feedback_id)
 
 
 @router.get("/widget.js", response_class=FileResponse, include_in_schema=False)

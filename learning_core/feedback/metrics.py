@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -48,23 +49,18 @@ ESTIMATES = (
     "error_rate",
 )
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 def measure(session: Session, agent: str | None, window: Window) -> Metrics:
     """Return the metrics of an agent (None: of all agents) over a window."""
-    counts = queries.totals(session, agent, window).iloc[0]
-    served = queries.execution_totals(session, agent, window).iloc[0]
-    feedback, executions = int(counts.feedback_count), int(served.execution_count)
+    found = queries.totals(session, agent, window)
     return Metrics(
-        feedback_count=feedback,
-        execution_count=executions,
-        feedback_rate=intervals.share(feedback, executions) if feedback <= executions else None,
-        **_reactions(counts),
-        error_rate=intervals.share(int(served.error_count), executions),
-        latency_ms=served.latency_ms_sum / served.latency_count if served.latency_count else None,
-        cost_usd=served.cost_usd_sum / served.cost_count if served.cost_count else None,
+        feedback_count=found.feedback_count,
+        execution_count=found.execution_count,
+        feedback_rate=_feedback_rate(found.feedback_count, found.execution_count),
+        **_reactions(found._mapping),
+        error_rate=intervals.share(found.error_count, found.execution_count),
+        latency_ms=found.latency_ms_sum / found.latency_count if found.latency_count else None,
+        cost_usd=found.cost_usd_sum / found.cost_count if found.cost_count else None,
     )
 
 
@@ -78,7 +74,7 @@ def by_version(session: Session, agent: str, window: Window) -> dict[str, dict[s
     and issue_rate.
     """
     counts = queries.by_version(session, agent, window)
-    return {str(row["prompt_version"]): _reactions(row) for _, row in counts.iterrows()}
+    return {str(row["prompt_version"]): _reactions(row) for row in counts.to_dict("records")}
 
 
 @dataclass(frozen=True)
@@ -96,29 +92,26 @@ def issues(session: Session, agent: str | None, window: Window) -> list[Issue]:
 
     The change is against the window of the same length before.
     """
-    total, total_before = (
-        int(queries.totals(session, agent, when).iloc[0].feedback_count) for when in (window, window.before())
-    )
-    counted = queries.issue_counts(session, agent, window)
-    counted_before = queries.issue_counts(session, agent, window.before())
-    before = dict(zip(counted_before.category, counted_before.issue_count, strict=True))
     found = []
-    for category, count in zip(counted.category, counted.issue_count, strict=True):
-        share = intervals.share(count, total)
-        if count and share:
-            change = _change(share, intervals.share(before[category], total_before))
-            found.append(Issue(category, int(count), share, change))
+    for row in queries.issue_counts(session, agent, window):
+        share = intervals.share(row.issue_count, row.feedback_count)
+        before = intervals.share(row.issue_count_before, row.feedback_count_before)
+        assert share is not None  # noqa: S101 - an issue that was named was named in some feedback
+        found.append(Issue(row.category, row.issue_count, share, _change(share, before)))
     return found
 
 
-def _reactions(counts: pd.Series) -> dict[str, Estimate | None]:
-    feedback = int(counts.feedback_count)
-    thumbs_up, thumbs_down = int(counts.thumbs_up), int(counts.thumbs_down)
+def _feedback_rate(feedback: int, executions: int) -> Estimate | None:
+    return intervals.share(feedback, executions) if feedback <= executions else None
+
+
+def _reactions(counts: Mapping[Any, Any]) -> dict[str, Estimate | None]:
+    feedback, thumbs = int(counts["feedback_count"]), int(counts["thumbs_up"] + counts["thumbs_down"])
     return {
         "satisfaction": intervals.mean_of_levels([int(counts[level]) for level in STARS]),
-        "thumbs_up_share": intervals.share(thumbs_up, thumbs_up + thumbs_down),
-        "correction_rate": intervals.share(int(counts.correction_count), feedback),
-        "issue_rate": intervals.share(int(counts.any_issue_count), feedback),
+        "thumbs_up_share": intervals.share(int(counts["thumbs_up"]), thumbs),
+        "correction_rate": intervals.share(int(counts["correction_count"]), feedback),
+        "issue_rate": intervals.share(int(counts["any_issue_count"]), feedback),
     }
 
 

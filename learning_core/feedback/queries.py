@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from learning_core.db import frame
@@ -64,53 +64,46 @@ def agent_exists(session: Session, key: str) -> bool:
     return bool(session.execute(text("SELECT true FROM agents WHERE key = :key"), {"key": key}).scalar())
 
 
-def totals(session: Session, agent: str | None, window: Window) -> pd.DataFrame:
-    """Return one row of counts over the window (all int): feedback_count, thumbs_up, thumbs_down,
-    rating_1 .. rating_5, correction_count, comment_count, any_issue_count.
+def totals(session: Session, agent: str | None, window: Window) -> Row[Any]:
+    """Return the counts of a window as one row.
+
+    Of its feedback (int): feedback_count, thumbs_up, thumbs_down, rating_1 .. rating_5, correction_count,
+    any_issue_count. Of the answers served: execution_count, error_count, latency_count, cost_count (int),
+    latency_ms_sum (float, ms), cost_usd_sum (float, USD).
     """
-    return frame(
-        session,
-        """
-        SELECT CAST(coalesce(sum(feedback_count), 0) AS bigint) AS feedback_count,
-               CAST(coalesce(sum(type_thumbs_up), 0) AS bigint) AS thumbs_up,
-               CAST(coalesce(sum(type_thumbs_down), 0) AS bigint) AS thumbs_down,
-               CAST(coalesce(sum(rating_1), 0) AS bigint) AS rating_1,
-               CAST(coalesce(sum(rating_2), 0) AS bigint) AS rating_2,
-               CAST(coalesce(sum(rating_3), 0) AS bigint) AS rating_3,
-               CAST(coalesce(sum(rating_4), 0) AS bigint) AS rating_4,
-               CAST(coalesce(sum(rating_5), 0) AS bigint) AS rating_5,
-               CAST(coalesce(sum(correction_count), 0) AS bigint) AS correction_count,
-               CAST(coalesce(sum(comment_count), 0) AS bigint) AS comment_count,
-               CAST(coalesce(sum(any_issue_count), 0) AS bigint) AS any_issue_count
-        FROM feedback_daily
-        WHERE agent_id = ANY (ARRAY(SELECT id FROM agents WHERE CAST(:agent AS text) IS NULL OR key = :agent))
-          AND day BETWEEN :since AND :until
-        """,
-        agent=agent,
-        **window._asdict(),
-    )
+    return session.execute(TOTALS, {"agent": agent, **window._asdict()}).one()
 
 
-def execution_totals(session: Session, agent: str | None, window: Window) -> pd.DataFrame:
-    """Return one row of what the agents served: execution_count, error_count, latency_count, cost_count
-    (int), latency_ms_sum (float, ms), cost_usd_sum (float, USD).
-    """
-    return frame(
-        session,
-        """
-        SELECT CAST(coalesce(sum(execution_count), 0) AS bigint) AS execution_count,
-               CAST(coalesce(sum(error_count), 0) AS bigint) AS error_count,
-               CAST(coalesce(sum(latency_count), 0) AS bigint) AS latency_count,
-               CAST(coalesce(sum(latency_ms_sum), 0) AS float8) AS latency_ms_sum,
-               CAST(coalesce(sum(cost_count), 0) AS bigint) AS cost_count,
-               CAST(coalesce(sum(cost_usd_sum), 0) AS float8) AS cost_usd_sum
-        FROM executions_daily
-        WHERE agent_id = ANY (ARRAY(SELECT id FROM agents WHERE CAST(:agent AS text) IS NULL OR key = :agent))
-          AND day BETWEEN :since AND :until
-        """,
-        agent=agent,
-        **window._asdict(),
-    )
+TOTALS = text("""
+WITH chosen AS (
+    SELECT id FROM agents WHERE CAST(:agent AS text) IS NULL OR key = :agent
+),
+reactions AS (
+    SELECT CAST(coalesce(sum(feedback_count), 0) AS bigint) AS feedback_count,
+           CAST(coalesce(sum(type_thumbs_up), 0) AS bigint) AS thumbs_up,
+           CAST(coalesce(sum(type_thumbs_down), 0) AS bigint) AS thumbs_down,
+           CAST(coalesce(sum(rating_1), 0) AS bigint) AS rating_1,
+           CAST(coalesce(sum(rating_2), 0) AS bigint) AS rating_2,
+           CAST(coalesce(sum(rating_3), 0) AS bigint) AS rating_3,
+           CAST(coalesce(sum(rating_4), 0) AS bigint) AS rating_4,
+           CAST(coalesce(sum(rating_5), 0) AS bigint) AS rating_5,
+           CAST(coalesce(sum(correction_count), 0) AS bigint) AS correction_count,
+           CAST(coalesce(sum(any_issue_count), 0) AS bigint) AS any_issue_count
+    FROM feedback_daily
+    WHERE agent_id = ANY (ARRAY(SELECT id FROM chosen)) AND day BETWEEN :since AND :until
+),
+served AS (
+    SELECT CAST(coalesce(sum(execution_count), 0) AS bigint) AS execution_count,
+           CAST(coalesce(sum(error_count), 0) AS bigint) AS error_count,
+           CAST(coalesce(sum(latency_count), 0) AS bigint) AS latency_count,
+           CAST(coalesce(sum(latency_ms_sum), 0) AS float8) AS latency_ms_sum,
+           CAST(coalesce(sum(cost_count), 0) AS bigint) AS cost_count,
+           CAST(coalesce(sum(cost_usd_sum), 0) AS float8) AS cost_usd_sum
+    FROM executions_daily
+    WHERE agent_id = ANY (ARRAY(SELECT id FROM chosen)) AND day BETWEEN :since AND :until
+)
+SELECT * FROM reactions, served
+""")
 
 
 def by_day(session: Session, agent: str | None, window: Window) -> pd.DataFrame:
@@ -250,35 +243,42 @@ def by_version(session: Session, agent: str, window: Window) -> pd.DataFrame:
     )
 
 
-def issue_counts(session: Session, agent: str | None, window: Window) -> pd.DataFrame:
-    """Return one row per issue category: category (str), issue_count (int); all, most frequent first."""
-    return frame(
-        session,
-        """
-        WITH daily AS (
-            SELECT * FROM feedback_daily
-            WHERE agent_id = ANY (ARRAY(SELECT id FROM agents
-                                        WHERE CAST(:agent AS text) IS NULL OR key = :agent))
-              AND day BETWEEN :since AND :until
-        ),
-        summed AS (
-            SELECT sum(issue_incorrect) AS incorrect, sum(issue_incomplete) AS incomplete,
-                   sum(issue_unclear) AS unclear, sum(issue_hallucination) AS hallucination,
-                   sum(issue_outdated) AS outdated, sum(issue_formatting) AS formatting,
-                   sum(issue_tone) AS tone, sum(issue_other) AS other
-            FROM daily
-        )
-        SELECT category, CAST(coalesce(n, 0) AS bigint) AS issue_count
-        FROM summed, LATERAL (VALUES
-            ('incorrect', incorrect), ('incomplete', incomplete), ('unclear', unclear),
-            ('hallucination', hallucination), ('outdated', outdated), ('formatting', formatting),
-            ('tone', tone), ('other', other)
-        ) AS counted (category, n)
-        ORDER BY issue_count DESC, category
-        """,
-        agent=agent,
-        **window._asdict(),
-    )
+def issue_counts(session: Session, agent: str | None, window: Window) -> list[Row[Any]]:
+    """Return how often each issue category was named, in a window and in the one before it.
+
+    One row per category that occurs in the window, most frequent first: category (str), issue_count,
+    feedback_count, issue_count_before, feedback_count_before (int; of all feedback in either window).
+    """
+    before = window.before()
+    parameters = {"agent": agent, "before": before.since, **window._asdict()}
+    return list(session.execute(ISSUE_COUNTS, parameters).all())
+
+
+ISSUE_COUNTS = text("""
+WITH windows AS (
+    SELECT day >= :since AS is_now, sum(feedback_count) AS feedback,
+           sum(issue_incorrect) AS incorrect, sum(issue_incomplete) AS incomplete,
+           sum(issue_unclear) AS unclear, sum(issue_hallucination) AS hallucination,
+           sum(issue_outdated) AS outdated, sum(issue_formatting) AS formatting,
+           sum(issue_tone) AS tone, sum(issue_other) AS other
+    FROM feedback_daily
+    WHERE agent_id = ANY (ARRAY(SELECT id FROM agents WHERE CAST(:agent AS text) IS NULL OR key = :agent))
+      AND day BETWEEN :before AND :until
+    GROUP BY is_now
+)
+SELECT category,
+       CAST(coalesce(sum(n) FILTER (WHERE is_now), 0) AS bigint) AS issue_count,
+       CAST(coalesce(sum(feedback) FILTER (WHERE is_now), 0) AS bigint) AS feedback_count,
+       CAST(coalesce(sum(n) FILTER (WHERE NOT is_now), 0) AS bigint) AS issue_count_before,
+       CAST(coalesce(sum(feedback) FILTER (WHERE NOT is_now), 0) AS bigint) AS feedback_count_before
+FROM windows, LATERAL (VALUES
+    ('incorrect', incorrect), ('incomplete', incomplete), ('unclear', unclear),
+    ('hallucination', hallucination), ('outdated', outdated), ('formatting', formatting),
+    ('tone', tone), ('other', other)
+) AS counted (category, n)
+GROUP BY category HAVING sum(n) FILTER (WHERE is_now) > 0
+ORDER BY issue_count DESC, category
+""")
 
 
 def by_period(
