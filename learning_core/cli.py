@@ -12,7 +12,7 @@ from rich.progress import Progress as RichProgress
 
 from learning_core import access, db
 from learning_core.access import Caller
-from learning_core.errors import LearningError
+from learning_core.errors import LearningError, Unavailable
 from learning_core.feedback import importing
 from learning_core.schema import Organization, Role
 
@@ -35,6 +35,8 @@ def main() -> None:
         app()
     except LearningError as error:
         typer.secho(f"afterglow: {error.message}", err=True, fg="red")
+        if isinstance(error, Unavailable) and error.__cause__:
+            typer.echo(str(error.__cause__).splitlines()[0], err=True)
         sys.exit(EXIT_CODE_OF_AN_ERROR)
 
 

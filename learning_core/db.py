@@ -20,12 +20,12 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from learning_core import embedded
-from learning_core.errors import Unavailable
+from learning_core.errors import NotPermitted, Unavailable
 from learning_core.settings import settings
 
 if TYPE_CHECKING:
@@ -290,9 +290,28 @@ def _as_psycopg(url: str) -> URL:
 
 
 def migrate() -> None:
-    """Bring the tables, the application's role and its rights to the newest version; safe to run at once
-    from several processes, and quick when there is nothing to do.
+    """Bring the tables, the application's role and its rights to the newest version.
+
+    Safe to run from several processes at once, and quick when there is nothing to do.
+
+    Raises:
+        Unavailable: the database cannot be reached.
+        NotPermitted: the owner lacks a right; the message says what a superuser has to run.
     """
+    with _outages():
+        try:
+            _migrate()
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) != "42501":
+                raise
+            raise NotPermitted(
+                f"The owner {owner_url().username!r} may not prepare the database ({error.orig})."
+                " Let a superuser run in it: CREATE EXTENSION IF NOT EXISTS vector;"
+                f" ALTER ROLE {owner_url().username} CREATEROLE;"
+            ) from error
+
+
+def _migrate() -> None:
     with owner_engine().connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
         connection.commit()

@@ -31,7 +31,7 @@ def examine() -> list[Finding]:
         try:
             trouble = check()
         except (LearningError, SQLAlchemyError, OSError) as error:
-            trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+            trouble = f"{error} ({error.__cause__})".splitlines()[0] if error.__cause__ else str(error)
         findings.append(Finding(subject, trouble is None, trouble or "fine"))
     return findings
 
@@ -57,6 +57,9 @@ def _extensions() -> str | None:
 
 
 def _role() -> str | None:
+    with db.owner_session() as session:
+        if not session.execute(text(KNOWN_ROLE), {"role": db.APPLICATION_ROLE}).scalar():
+            return f"The role {db.APPLICATION_ROLE} does not exist yet; run `afterglow migrate`."
     with db.shared_session() as session:
         row = session.execute(
             text("""
@@ -78,6 +81,8 @@ def _policies() -> str | None:
         bare = session.execute(text(UNPROTECTED)).scalars().all()
     return f"Without forced row-level security: {', '.join(bare)}." if bare else None
 
+
+KNOWN_ROLE = "SELECT true FROM pg_roles WHERE rolname = :role"
 
 UNPROTECTED = """
 SELECT relname FROM pg_class
