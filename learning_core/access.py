@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from learning_core.db import frame
+from learning_core.db import enter, frame
 from learning_core.errors import Conflict, InvalidInput, NotFound, NotPermitted, NotSignedIn
 from learning_core.schema import ApiKey, AuditEntry, Organization, Role
 
@@ -78,8 +78,10 @@ def find_organization(session: Session, slug: str) -> Organization:
     return known[slug]
 
 
-def create_organization(session: Session, name: str, *, simulated: bool = False) -> Organization:
-    """Create an empty organisation; its short name follows from its name.
+def create_organization(
+    session: Session, name: str, *, by: str = "setup", simulated: bool = False
+) -> Organization:
+    """Create an empty organisation and make the transaction its own; its short name follows from its name.
 
     Raises:
         InvalidInput: the name holds no letter or digit.
@@ -96,6 +98,8 @@ def create_organization(session: Session, name: str, *, simulated: bool = False)
         raise Conflict(f"There is an organisation {slug!r} already.") from error
     session.refresh(organization)
     session.expunge(organization)
+    enter(session, organization.id)
+    audit(session, Caller(organization.id, by, Role.ADMIN), "organization.created", organization.name)
     return organization
 
 

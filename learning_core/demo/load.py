@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from learning_core import access
-from learning_core.db import enter, shared_session
+from learning_core.db import shared_session
 from learning_core.demo.story import tell
 from learning_core.feedback.collect import collect
 from learning_core.feedback.executions import record
@@ -21,7 +21,6 @@ def create_demo(name: str = "Demo", seed: int = 7) -> Organization:
     """
     with shared_session() as session:
         organization = access.create_organization(session, name, simulated=True)
-        enter(session, organization.id)
         story = tell(datetime.now(UTC), seed)
         while part := list(islice(story, 1_000)):
             record(session, [execution for execution, _ in part])

@@ -1,0 +1,1 @@
+"""What pages share: who is asking, the one cache, charts and small pieces."""

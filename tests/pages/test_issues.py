@@ -1,0 +1,31 @@
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from tests.factories import feedback
+from tests.pages.conftest import shown
+
+
+def test_nothing_yet_suggests_what_to_do(visit: Callable[..., AppTest]) -> None:
+    assert "Choose a longer window or another agent." in shown(visit("issues"))
+
+
+def test_issues_are_ranked_and_quoted(visit: Callable[..., AppTest], give: Callable[..., None]) -> None:
+    give(
+        feedback(),
+        feedback(issue_categories=["tone"], feedback_text="Rude."),
+        feedback(issue_categories=["incorrect"], feedback_text="Wrong rate."),
+        feedback(issue_categories=["incorrect"], feedback_text="Wrong year."),
+    )
+    app = visit("issues")
+    assert [heading.value for heading in app.subheader][:2] == ["Incorrect", "Tone"]
+    words = shown(app)
+    assert "2 of 4 (50.0 %)" in words
+    assert "Rude." in words
+
+
+def test_themes_come_with_their_method(visit: Callable[..., AppTest], give: Callable[..., None]) -> None:
+    give(*[feedback(feedback_type="thumbs_down", feedback_text="no source given") for _ in range(4)])
+    words = shown(visit("issues"))
+    assert "no source" in words
+    assert "Read from the latest 4 comments." in words
