@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -35,9 +36,21 @@ def serve() -> None:
         running.enter_context(_kept_alive())
         if settings().worker:
             running.enter_context(_worker())
+        threading.Thread(target=_announce, args=(host, port), name="announcement", daemon=True).start()
+        pages.run(config={"server.address": host, "server.port": port})
+
+
+def _announce(host: str, port: int) -> None:
+    """Print the address once somebody answers there."""
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+            continue
         print(f"Afterglow is at http://{_shown(host)}:{port}", flush=True)
         print("Only this machine can reach it, because no sign-in is configured.", flush=True)
-        pages.run(config={"server.address": host, "server.port": port})
+        return
 
 
 def require_loopback(host: str) -> None:

@@ -15,7 +15,8 @@ def show(user: User) -> None:
     with widgets.card("Step 1: create a key for your agent"):
         st.text("In a terminal on this machine, or under Administration. The key is shown once.")
         st.code(
-            f"afterglow key create --organization {user.organization_slug} --role engineer --name my-agent",
+            f".venv/bin/afterglow key create --organization {user.organization_slug}"
+            " --role engineer --name my-agent",
             language=None,
             wrap_lines=True,
         )
@@ -38,7 +39,11 @@ def show(user: User) -> None:
         )
     with widgets.card("Or bring what you have collected so far"):
         st.text("A file with one JSON object, or one CSV row, per piece of feedback.")
-        st.code("afterglow import feedback FILE", language=None)
+        st.code(
+            f".venv/bin/afterglow import feedback FILE --organization {user.organization_slug}",
+            language=None,
+            wrap_lines=True,
+        )
     if st.button("Look again", type="primary"):
         frames.forget()
         st.rerun()
