@@ -82,7 +82,9 @@ def _server() -> Any:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
             _prepare(folder)
-        return _wheel().get_server(folder)
+        server = _wheel().get_server(folder)
+        _forget_the_dead(server)
+        return server
     except (subprocess.SubprocessError, OSError, RuntimeError) as error:
         raise Unavailable(
             f"The embedded PostgreSQL in {folder} does not start: {error}. Its log is {folder / 'log'}."
@@ -99,6 +101,17 @@ def _prepare(folder: Path) -> None:
             lines = "".join(f"{name} = '{value}'\n" for name, value in TUNING.items())
             with (folder / "postgresql.conf").open("a") as configuration:
                 configuration.write(f"\n# Afterglow\n{lines}")
+
+
+def _forget_the_dead(server: Any) -> None:
+    """Strike processes that were killed off the list of users, or the last one to leave would not stop it."""
+    import psutil  # comes with the wheel
+
+    users = server.global_process_id_list
+    with server._lock:
+        for user in users._get():
+            if not psutil.pid_exists(user):
+                users.get_and_remove(user)
 
 
 def _wheel() -> ModuleType:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, JobContext, PsycopgConnector
 from sqlalchemy.orm import Session
 
 from learning_core.db import application_url
@@ -25,8 +25,18 @@ def defer(session: Session, task: Any, **arguments: str) -> int:
     return job
 
 
+@queue.periodic(cron="* * * * *")
+@queue.task(name="jobs.resume", queueing_lock="jobs.resume", pass_context=True)
+async def resume(context: JobContext, timestamp: int) -> None:
+    """Put jobs back into the queue whose worker died in the middle."""
+    known = context.app.job_manager
+    for job in await known.get_stalled_jobs():
+        await known.retry_job(job)
+
+
 def work() -> None:
     """Run jobs until stopped; one that was cut off is run again."""
     dsn = application_url().set(drivername="postgresql").render_as_string(hide_password=False)
     connector = PsycopgConnector(conninfo=dsn)
-    queue.with_connector(connector).run_worker(name="afterglow", concurrency=4)
+    with queue.replace_connector(connector):  # periodic tasks are deferred through the queue itself
+        queue.run_worker(name="afterglow", concurrency=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def serve() -> None:
         preparing = pool.submit(prepare_database)
         pages = importlib.import_module("app").app
         preparing.result()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the database is left in order
     with ExitStack() as running:
         running.enter_context(_kept_alive())
         if settings().worker:

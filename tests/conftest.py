@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial, partialmethod
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 HOME = "AFTERGLOW_HOME"
@@ -53,19 +60,16 @@ def database() -> Iterator[None]:
 @pytest.fixture
 def organization(database: None) -> object:
     """An organisation nobody else uses."""
-    return new_organization()
+    from tests import factories
+
+    return factories.organization()
 
 
 @pytest.fixture
 def other_organization(database: None) -> object:
-    return new_organization()
+    from tests import factories
 
-
-def new_organization() -> object:
-    from learning_core import access, db
-
-    with db.shared_session() as session:
-        return access.create_organization(session, f"Test {uuid4().hex[:12]}")
+    return factories.organization()
 
 
 @pytest.fixture
@@ -79,14 +83,140 @@ def transaction(organization: object) -> Callable[[], AbstractContextManager[Ses
 @pytest.fixture
 def new_key(organization: object) -> Callable[[str], str]:
     """Make an API key of the test's organisation: `new_key("engineer")`."""
-    from learning_core import access, db
-    from learning_core.schema import Role
+    from tests import factories
 
-    def make(role: str) -> str:
-        operator = access.Caller(organization.id, "test", Role.ADMIN)
-        with db.organization_session(organization.id) as session:
-            return access.create_key(session, operator, f"{role} key", Role(role))
-
-    return make
+    return partial(factories.key, organization)
 
 
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Set environment variables and read the settings anew: `configure(AFTERGLOW_BATCH_LIMIT=5)`."""
+    from learning_core.settings import settings
+
+    def change(**variables: object) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(value))
+        settings.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty folder for an Afterglow of its own; what still runs on it afterwards is stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="afterglow-home-"))
+    folder.chmod(0o755)
+    yield folder
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int((folder / "postgres-18" / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def origin(database: None) -> Iterator[str]:
+    """The address of an API in a process of its own, on the tests' database."""
+    with serving(Path(os.environ[HOME])) as address:
+        yield address
+
+
+@pytest.fixture
+def own_origin(home: Path) -> Iterator[str]:
+    """The address of an API in a process of its own, which keeps a database of its own alive."""
+    with serving(home) as address:
+        yield address
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = folder / f"api-{port}.log"
+    with log.open("wb") as sink:
+        command, environment = [sys.executable, "-c", SERVE, str(port)], {**os.environ, HOME: str(folder)}
+        process = subprocess.Popen(command, env=environment, stdout=sink, stderr=sink)
+    try:
+        while not _answers(port):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        process.send_signal(signal.SIGINT)  # after SIGTERM uvicorn would not let go of the database
+        process.wait(timeout=30)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+SERVE = """
+import sys, threading, uvicorn
+from learning_core import db, embedded
+
+db.migrate()
+threading.Thread(target=embedded.watch, args=(threading.Event(), 0.1), daemon=True).start()
+uvicorn.run("learning_core.api:api", port=int(sys.argv[1]), log_level="warning")
+"""
+
+# ---------------------------------------------------------------- the API
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Someone who talks to the API with a key or a token of their own."""
+
+    client: TestClient
+    secret: str
+
+    def request(self, method: str, path: str, **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.secret}"} | more.pop("headers", {})
+        return self.client.request(method, f"/api/learning/{path}", headers=headers, **more)
+
+    get = partialmethod(request, "GET")
+    post = partialmethod(request, "POST")
+    delete = partialmethod(request, "DELETE")
+
+
+@pytest.fixture(scope="session")
+def client(database: None) -> Iterator[TestClient]:
+    """The API in this process, asked by nobody in particular from this machine."""
+    from learning_core.api import api
+
+    origin, address = "http://localhost", ("127.0.0.1", 50_000)
+    with TestClient(api, base_url=origin, client=address, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def as_role(client: TestClient, new_key: Callable[[str], str]) -> Callable[[str], Sender]:
+    """Someone with a key of the test's organisation: `as_role("viewer").get("stats")`."""
+    return lambda role: Sender(client, new_key(role))
+
+
+@pytest.fixture
+def sender(as_role: Callable[[str], Sender]) -> Sender:
+    """An agent of the test's organisation."""
+    return as_role("engineer")
+
+
+@pytest.fixture
+def other_sender(client: TestClient, other_organization: object) -> Sender:
+    """An agent of another organisation."""
+    from tests import factories
+
+    return Sender(client, factories.key(other_organization, "engineer"))
+
+
+@pytest.fixture
+def with_token(client: TestClient, sender: Sender) -> Callable[..., Sender]:
+    """A browser with a widget token: `with_token(execution_id="e1", agent_id="a")`."""
+
+    def ask(**wishes: object) -> Sender:
+        answer = sender.post("widget/tokens", json=wishes)
+        assert answer.status_code == 201, answer.text
+        return Sender(client, answer.json()["token"])
+
+    return ask

@@ -13,6 +13,8 @@ from learning_core.feedback import examples, rollup
 from learning_core.feedback.entries import FeedbackEntry, Source
 from learning_core.feedback.executions import Outcome, Status, as_json_array, register_agents
 
+Keyed = tuple[str, FeedbackEntry]
+
 
 def collect(session: Session, entries: Sequence[FeedbackEntry], source: Source) -> list[Outcome]:
     """Store feedback, or change what was stored under the same id.
@@ -25,14 +27,15 @@ def collect(session: Session, entries: Sequence[FeedbackEntry], source: Source) 
         One outcome per entry, in order; entries without an id got one.
     """
     keyed = [(entry.id or f"fb-{uuid4().hex}", entry) for entry in entries]
-    found: dict[str, Status] = {}
-    for wave in _without_repeats(keyed):
+    outcomes: list[Outcome] = []
+    for part in _parts(keyed):
+        wave = _last_of_each(part)
         written = _write(session, wave, source)
         if late := {key: entry for key, entry in wave.items() if key not in written}:
             _make_room(session, list(late.values()))
             written |= _write(session, late, source, may_be_unsettled=True)
-        found |= written
-    return [Outcome(key, found.get(key, Status.CONFLICT)) for key, _ in keyed]
+        outcomes += [Outcome(key, written.get(key, Status.CONFLICT)) for key, _ in part]
+    return outcomes
 
 
 def withdraw(session: Session, key: str) -> UUID:
@@ -52,18 +55,30 @@ def withdraw(session: Session, key: str) -> UUID:
     return found
 
 
-def _without_repeats(
-    keyed: Sequence[tuple[str, FeedbackEntry]],
-) -> Iterator[dict[str, FeedbackEntry]]:
-    """Split entries into waves in which no key occurs twice, keeping their order."""
-    wave: dict[str, FeedbackEntry] = {}
+def _parts(keyed: Sequence[Keyed]) -> Iterator[list[Keyed]]:
+    """Split entries, in order, where a key comes to stand for another execution."""
+    part: list[Keyed] = []
+    meant: dict[str, tuple[str, str]] = {}
     for key, entry in keyed:
-        if key in wave:
-            yield wave
-            wave = {}
-        wave[key] = entry
-    if wave:
-        yield wave
+        execution = (entry.execution_id, entry.agent_id)
+        if meant.setdefault(key, execution) != execution:
+            yield part
+            part, meant = [], {key: execution}
+        part.append((key, entry))
+    if part:
+        yield part
+
+
+def _last_of_each(part: Sequence[Keyed]) -> dict[str, FeedbackEntry]:
+    """Return the last entry of each key; one without a time keeps the time given before."""
+    last: dict[str, FeedbackEntry] = {}
+    for key, entry in part:
+        given_before = last[key].created_at if key in last else None
+        if given_before and not entry.created_at:
+            last[key] = entry.model_copy(update={"created_at": given_before})
+        else:
+            last[key] = entry
+    return last
 
 
 def _write(
@@ -87,7 +102,7 @@ def _make_room(session: Session, entries: Sequence[FeedbackEntry]) -> None:
     Feedback and the report of its execution may come at the same moment; whichever commits last must see
     the other. A report waits for these locks, and the locks wait for a report.
     """
-    agents = {entry.execution_id: entry.agent_id for entry in entries}
+    agents = {entry.execution_id: entry.agent_id for entry in reversed(entries)}  # the first one wins
     register_agents(session, set(agents.values()))
     keys = sorted(agents)
     session.execute(PLACE_EXECUTIONS, {"keys": keys, "agents": [agents[key] for key in keys]})

@@ -40,16 +40,29 @@ def record(session: Session, entries: Sequence[ExecutionEntry]) -> list[Outcome]
         One outcome per entry, in order.
     """
     register_agents(session, {entry.agent_id for entry in entries})
-    found: dict[str, Status] = {}
-    touched: list[UUID] = []
-    latest = {entry.execution_id: entry for entry in entries}
-    for row in session.execute(RECORD, {"entries": as_json_array(list(latest.values()))}):
-        found[row.key] = Status.CREATED if row.is_new else Status.UPDATED
-        if not row.is_new:
-            touched.append(row.id)
-    if touched:
-        _link_earlier_feedback(session, touched)
-    return [Outcome(entry.execution_id, found.get(entry.execution_id, Status.CONFLICT)) for entry in entries]
+    merged = _merged(entries)
+    rows = session.execute(RECORD, {"entries": as_json_array(list(merged.values()))}).all()
+    written = {row.key: Status.CREATED if row.is_new else Status.UPDATED for row in rows}
+    if known_before := [row.id for row in rows if not row.is_new]:
+        _link_earlier_feedback(session, known_before)
+    return [
+        Outcome(entry.execution_id, written.get(entry.execution_id, Status.CONFLICT))
+        if entry.agent_id == merged[entry.execution_id].agent_id
+        else Outcome(entry.execution_id, Status.CONFLICT)
+        for entry in entries
+    ]
+
+
+def _merged(entries: Sequence[ExecutionEntry]) -> dict[str, ExecutionEntry]:
+    """Put reports of the same execution together, as if each had come after the one before it."""
+    merged: dict[str, ExecutionEntry] = {}
+    for entry in entries:
+        known = merged.setdefault(entry.execution_id, entry)
+        if known is not entry and known.agent_id == entry.agent_id:
+            told = {name: value for name, value in entry if value is not None}
+            told["prompt_version"] = known.prompt_version or entry.prompt_version
+            merged[entry.execution_id] = known.model_copy(update=told)
+    return merged
 
 
 def register_agents(session: Session, keys: set[str]) -> None:

@@ -78,7 +78,7 @@ def import_feedback(organization_id: UUID, path: Path) -> Iterator[Progress]:
         while batch := list(islice(rows, BATCH)):
             refused = _store(organization_id, batch, progress)
             if refused:
-                with rejects.open("a") as sink:
+                with rejects.open("a", encoding="utf-8", errors="backslashreplace") as sink:
                     sink.writelines(json.dumps(reject, ensure_ascii=False) + "\n" for reject in refused)
             progress.rows_read += len(batch)
             progress.rejected += len(refused)

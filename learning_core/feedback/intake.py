@@ -79,9 +79,9 @@ class Intake:
                     sorted(gathered, key=_destination), key=_destination
                 ):
                     await self._store_group(organization_id, source, list(group))
-            except BaseException as error:
+            except Exception as error:
+                log.exception("%d pieces of feedback could not be stored.", len(gathered))
                 _refuse(gathered, error)
-                raise
 
     async def _store_group(self, organization_id: UUID, source: Source, group: list[Arrival]) -> None:
         try:

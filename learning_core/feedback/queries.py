@@ -234,8 +234,8 @@ def by_version(session: Session, agent: str, window: Window) -> pd.DataFrame:
                min(day) AS first_day, max(day) AS last_day
         FROM feedback_daily
         WHERE agent_id = (SELECT id FROM agents WHERE key = :agent)
-          AND day BETWEEN :since AND :until
-        GROUP BY prompt_version HAVING sum(feedback_count) > 0
+          AND day BETWEEN :since AND :until AND feedback_count > 0
+        GROUP BY prompt_version
         ORDER BY first_day, prompt_version
         """,
         agent=agent,

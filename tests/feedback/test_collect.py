@@ -26,7 +26,9 @@ def counts(session, columns: str) -> list:
 
 
 def is_exact(session) -> bool:
-    return not (rollup.differences(session, rollup.FEEDBACK) or rollup.differences(session, rollup.EXECUTIONS))
+    return not (
+        rollup.differences(session, rollup.FEEDBACK) or rollup.differences(session, rollup.EXECUTIONS)
+    )
 
 
 def test_collect_stores_feedback_and_counts_it(transaction):
@@ -137,16 +139,22 @@ def test_feedback_and_its_execution_at_the_same_moment_find_each_other(organizat
                 future.result()
     with transaction() as session:
         assert counts(session, "prompt_version, feedback_count") == [("v1", 60)]
-        assert session.execute(text("SELECT count(*) FROM learning_examples WHERE input_text <> ''")).scalar() == 60
+        assert (
+            session.execute(text("SELECT count(*) FROM learning_examples WHERE input_text <> ''")).scalar()
+            == 60
+        )
         assert is_exact(session)
 
 
 def test_writers_of_the_same_rows_at_once_leave_exact_counts(organization, transaction):
     def change(n: int) -> None:
         entries = [
-            feedback(id=f"f{i}", execution_id=f"e{i}", rating=1 + (n + i) % 5) for i in range(n % 7, n % 7 + 20)
+            feedback(id=f"f{i}", execution_id=f"e{i}", rating=1 + (n + i) % 5)
+            for i in range(n % 7, n % 7 + 20)
         ]
-        in_transaction(organization.id, lambda session: collect(session, entries[:: 1 if n % 2 else -1], "api"))
+        in_transaction(
+            organization.id, lambda session: collect(session, entries[:: 1 if n % 2 else -1], "api")
+        )
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(change, range(64)))

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_nothing_imports_against_the_order_of_the_story():
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "unloaded"),
+    [
+        ("learning_core", {"pandas", "sqlalchemy", "streamlit", "scipy", "fastapi"}),
+        ("learning_core.cli", {"pandas", "streamlit", "scipy", "fastapi"}),
+        ("learning_core.feedback.intervals", {"pandas", "sqlalchemy"}),
+        ("learning_core.feedback.themes", {"sqlalchemy"}),
+        ("learning_core.api", {"streamlit", "plotly"}),
+    ],
+)
+def test_importing_a_module_leaves_alone_what_it_has_no_use_for(module, unloaded):
+    look = f"import json, sys, {module}; print(json.dumps([name for name in sys.modules if '.' not in name]))"
+    found = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert unloaded & set(json.loads(found.stdout)) == set()
