@@ -57,7 +57,8 @@ def in_transaction(organization_id: UUID, work: Callable[[Session], Result]) -> 
     """
     for retries_left in reversed(range(RETRIES)):
         try:
-            with organization_session(organization_id) as session:
+            with _session(writing_engine()) as session:
+                enter(session, organization_id)
                 return work(session)
         except DBAPIError as error:
             if not (retries_left and _lost_to_another_writer(error)):
@@ -116,7 +117,9 @@ class LoopDatabase:
         loop = asyncio.get_running_loop()
         if self._engine is None or self._loop is not loop:
             self._loop = loop
-            self._engine = create_async_engine(application_url(), pool_size=2, max_overflow=0)
+            self._engine = create_async_engine(
+                application_url(), pool_size=2, max_overflow=0, connect_args=PLANNED_ONCE
+            )
             _test_idle_connections(self._engine.sync_engine)
         return self._engine
 
@@ -213,6 +216,20 @@ def engine() -> Engine:
 
 
 @lru_cache(maxsize=1)
+def writing_engine() -> Engine:
+    """Return the pool of the write path, as the application's role."""
+    return _pool(application_url(), connect_args=PLANNED_ONCE)
+
+
+PLANNED_ONCE = {
+    "options": "-c plan_cache_mode=force_generic_plan"
+    " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+}
+"""The write path looks everything up by key. Without this, plans made while a table was nearly empty read all
+of it, and stay until it is analysed for the first time."""
+
+
+@lru_cache(maxsize=1)
 def reading_engine() -> Engine:
     """Return the pool that dashboards read from: the replica, or else the same database."""
     replica = settings().database_replica_url
@@ -225,8 +242,8 @@ def owner_engine() -> Engine:
     return create_engine(owner_url(), pool_size=1, max_overflow=2, pool_pre_ping=True)
 
 
-def _pool(url: URL) -> Engine:
-    pool = create_engine(url, pool_size=8, max_overflow=24)
+def _pool(url: URL, **arguments: Any) -> Engine:
+    pool = create_engine(url, pool_size=8, max_overflow=24, **arguments)
     _test_idle_connections(pool)
     return pool
 

@@ -30,7 +30,7 @@ CHROMIUM_ARGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_ARGS)
@@ -68,18 +68,17 @@ def product() -> Iterator[Product]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "AFTERGLOW_HOME": home, "PORT": str(port), "HOST": "127.0.0.1"}
-    log = Path(home, "server.log").open("w")
     serve = [sys.executable, "-m", "learning_core", "serve"]
-    server = subprocess.Popen(serve, env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(f"{url}/api/health", server)
-        yield Product(url, environment)
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        log.close()
-        shutil.rmtree(home, ignore_errors=True)
+    with Path(home, "server.log").open("w") as log:
+        server = subprocess.Popen(serve, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_it_answers(f"{url}/api/health", server)
+            yield Product(url, environment)
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes]) -> None:
