@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from learning_core import errors
+from learning_core.feedback.entries import describe
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +81,7 @@ def problem(
 
 def field_errors(found: Sequence[Any]) -> list[FieldError]:
     """Put pydantic's errors into a reader's words."""
-    return [
-        FieldError(field=_field(error["loc"]), message=str(error["msg"]).removeprefix("Value error, "))
-        for error in found
-    ]
+    return [FieldError(field=_field(error["loc"]), message=describe(error)) for error in found]
 
 
 def _field(location: Sequence[str | int]) -> str:

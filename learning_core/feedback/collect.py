@@ -26,7 +26,8 @@ def collect(session: Session, entries: Sequence[FeedbackEntry], source: Source) 
     Returns:
         One outcome per entry, in order; entries without an id got one.
     """
-    keyed = [(entry.id or f"fb-{uuid4().hex}", entry) for entry in entries]
+    batch = uuid4().hex
+    keyed = [(entry.id or f"fb-{batch}-{place}", entry) for place, entry in enumerate(entries)]
     outcomes: list[Outcome] = []
     for part in _parts(keyed):
         wave = _last_of_each(part)
@@ -57,6 +58,9 @@ def withdraw(session: Session, key: str) -> UUID:
 
 def _parts(keyed: Sequence[Keyed]) -> Iterator[list[Keyed]]:
     """Split entries, in order, where a key comes to stand for another execution."""
+    if len({key for key, _ in keyed}) == len(keyed):
+        yield list(keyed)
+        return
     part: list[Keyed] = []
     meant: dict[str, tuple[str, str]] = {}
     for key, entry in keyed:
@@ -91,9 +95,12 @@ def _write(
         "source": source,
         "may_be_unsettled": may_be_unsettled,
     }
-    written = session.execute(WRITE, parameters | examples.rules()).all()
-    examples.derive(session, [row.id for row in written if row.may_teach])
-    return {row.key: Status.CREATED if row.is_new else Status.UPDATED for row in written}
+    done = session.execute(WRITE, parameters | examples.rules()).one()
+    examples.derive(session, done.may_teach)
+    written = dict.fromkeys(wave, Status.CREATED) | dict.fromkeys(done.changed, Status.UPDATED)
+    for key in done.unwritten:
+        del written[key]
+    return written
 
 
 def _make_room(session: Session, entries: Sequence[FeedbackEntry]) -> None:
@@ -161,12 +168,13 @@ written AS (
     RETURNING old AS before, new AS after
 ),
 {rollup.folded(rollup.FEEDBACK)}
-SELECT (after).key AS key, (after).id AS id, (before).id IS NULL AS is_new,
-       (before).id IS NOT NULL OR (after).correction_text IS NOT NULL
-       OR (after).feedback_type = 'report_issue'
-       OR ((after).rating >= :positive_rating
-           AND abs(hashtextextended((after).key, 0) % 10000) < 10000 * :sample_share) AS may_teach
-FROM written
+SELECT ARRAY(SELECT unnest(CAST(:keys AS text[])) EXCEPT SELECT (after).key FROM written) AS unwritten,
+       ARRAY(SELECT (after).key FROM written WHERE (before).id IS NOT NULL) AS changed,
+       ARRAY(SELECT (after).id FROM written
+             WHERE (before).id IS NOT NULL OR (after).correction_text IS NOT NULL
+                OR (after).feedback_type = 'report_issue'
+                OR ((after).rating >= :positive_rating
+                    AND abs(hashtextextended((after).key, 0) % 10000) < 10000 * :sample_share)) AS may_teach
 """)  # noqa: S608 - the roll-up's part is made of constants
 
 WITHDRAW = text(f"""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,10 +28,8 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_SKEW = timedelta(minutes=5)
 
 
-def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain the NUL character, which no database text can hold")
-    return text
+WITHOUT_NUL = r"^[^\x00]*$"
+"""What every text has to match: no database text can hold the NUL character."""
 
 
 def _plausible(moment: datetime) -> datetime:
@@ -44,10 +42,10 @@ def _plausible(moment: datetime) -> datetime:
 
 
 Key = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_storable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=WITHOUT_NUL)
 ]
-Text = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_storable)]
-LongText = Annotated[str, StringConstraints(max_length=500_000), AfterValidator(_storable)]
+Text = Annotated[str, StringConstraints(max_length=20_000, pattern=WITHOUT_NUL)]
+LongText = Annotated[str, StringConstraints(max_length=500_000, pattern=WITHOUT_NUL)]
 Moment = Annotated[datetime, AfterValidator(_plausible)]
 Stars = Annotated[int, Field(ge=1, le=5)]
 
@@ -122,5 +120,11 @@ def describe_first_error(error: ValidationError) -> str:
     """Put the first thing that is wrong with an entry into a reader's words: "rating: should be ..."."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{field}: {message}" if field else message
+    return f"{field}: {describe(first)}" if field else describe(first)
+
+
+def describe(error: Mapping[str, Any]) -> str:
+    """Put one of pydantic's errors into a reader's words."""
+    if error["type"] == "string_pattern_mismatch":
+        return "must not contain the NUL character, which no database text can hold"
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -76,7 +77,7 @@ def register_agents(session: Session, keys: set[str]) -> None:
 
 def as_json_array(entries: Sequence[BaseModel]) -> str:
     """Return entries as one JSON array, for a statement to unfold."""
-    return "[" + ",".join(entry.model_dump_json() for entry in entries) + "]"
+    return to_json(entries).decode()
 
 
 def _link_earlier_feedback(session: Session, execution_ids: list[UUID]) -> None:

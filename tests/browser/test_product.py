@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 PAGES = {"": "Overview", "feedback": "Feedback", "issues": "Common issues", "admin": "Administration"}
 STREAMLITS_OWN = "[data-testid=stButtonGroup], [data-baseweb=select]"
-"""Controls whose colours and sizes are Streamlit's: the chosen segment in dark mode, a select's clear button."""
+"""Controls that Streamlit colours and sizes: the chosen segment in dark mode, a select's clear button."""
 
 
 @pytest.fixture
