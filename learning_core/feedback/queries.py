@@ -389,20 +389,28 @@ def comments(session: Session, agent: str | None, window: Window, limit: int = 5
     return frame(
         session,
         """
-        SELECT feedback.key AS id, executions.key AS execution, agents.key AS agent, feedback_text AS text,
-               feedback.created_at,
+        WITH newest AS (
+            SELECT latest.*, agents.key AS agent
+            FROM agents
+            CROSS JOIN LATERAL (
+                SELECT * FROM agent_feedback AS feedback
+                WHERE feedback.agent_id = agents.id
+                  AND created_at >= CAST(:since AS date)
+                  AND created_at < CAST(:until AS date) + 1
+                  AND withdrawn_at IS NULL AND feedback_text IS NOT NULL
+                ORDER BY created_at DESC
+                LIMIT :limit
+            ) AS latest
+            WHERE CAST(:agent AS text) IS NULL OR agents.key = :agent
+            ORDER BY latest.created_at DESC, latest.key
+            LIMIT :limit
+        )
+        SELECT newest.key AS id, executions.key AS execution, agent, feedback_text AS text,
+               newest.created_at,
                feedback_type IN ('thumbs_down', 'report_issue') OR coalesce(rating, 5) <= 2
                    OR issue_categories <> '{}' AS is_complaint
-        FROM agent_feedback AS feedback
-        JOIN agents ON agents.id = feedback.agent_id
-        JOIN executions ON executions.id = feedback.execution_id
-        WHERE feedback.agent_id = ANY (ARRAY(SELECT id FROM agents
-                                             WHERE CAST(:agent AS text) IS NULL OR key = :agent))
-          AND feedback.created_at >= CAST(:since AS date)
-          AND feedback.created_at < CAST(:until AS date) + 1
-          AND withdrawn_at IS NULL AND feedback_text IS NOT NULL
-        ORDER BY feedback.created_at DESC, feedback.key
-        LIMIT :limit
+        FROM newest JOIN executions ON executions.id = newest.execution_id
+        ORDER BY newest.created_at DESC, newest.key
         """,
         agent=agent,
         limit=limit,
@@ -428,26 +436,30 @@ def latest(
     return frame(
         session,
         """
-        SELECT latest.key AS id, latest.created_at, agents.key AS agent, executions.key AS execution,
-               feedback_type, rating, issue_categories, feedback_text, correction_text, latest.user_id,
-               latest.prompt_version, source
-        FROM agents
-        CROSS JOIN LATERAL (
-            SELECT * FROM agent_feedback AS feedback
-            WHERE feedback.agent_id = agents.id
-              AND created_at >= CAST(:since AS date)
-              AND created_at < CAST(:until AS date) + 1
-              AND withdrawn_at IS NULL
-              AND (cardinality(CAST(:types AS text[])) = 0 OR feedback_type = ANY (CAST(:types AS text[])))
-              AND (CAST(:category AS text) IS NULL OR CAST(:category AS text) = ANY (issue_categories))
-              AND (NOT :with_comment OR feedback_text IS NOT NULL)
-            ORDER BY created_at DESC
+        WITH newest AS (
+            SELECT latest.*, agents.key AS agent
+            FROM agents
+            CROSS JOIN LATERAL (
+                SELECT * FROM agent_feedback AS feedback
+                WHERE feedback.agent_id = agents.id
+                  AND created_at >= CAST(:since AS date)
+                  AND created_at < CAST(:until AS date) + 1
+                  AND withdrawn_at IS NULL
+                  AND (cardinality(CAST(:types AS text[])) = 0
+                       OR feedback_type = ANY (CAST(:types AS text[])))
+                  AND (CAST(:category AS text) IS NULL OR CAST(:category AS text) = ANY (issue_categories))
+                  AND (NOT :with_comment OR feedback_text IS NOT NULL)
+                ORDER BY created_at DESC
+                LIMIT :limit
+            ) AS latest
+            WHERE CAST(:agent AS text) IS NULL OR agents.key = :agent
+            ORDER BY latest.created_at DESC, latest.key
             LIMIT :limit
-        ) AS latest
-        JOIN executions ON executions.id = latest.execution_id
-        WHERE CAST(:agent AS text) IS NULL OR agents.key = :agent
-        ORDER BY latest.created_at DESC, latest.key
-        LIMIT :limit
+        )
+        SELECT newest.key AS id, newest.created_at, agent, executions.key AS execution, feedback_type, rating,
+               issue_categories, feedback_text, correction_text, newest.user_id, newest.prompt_version, source
+        FROM newest JOIN executions ON executions.id = newest.execution_id
+        ORDER BY newest.created_at DESC, newest.key
         """,
         agent=agent,
         types=list(feedback_types),
