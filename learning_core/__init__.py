@@ -6,9 +6,14 @@ The story, in the order in which the tree, the tables, the pages and the routes 
     feedback    a user reacts to the answer                       feedback.collect
     example     a reaction worth learning from                    feedback.examples
 
-Beneath the story lie ``settings`` and ``errors``, ``schema`` (the tables), ``db`` (the only place that
-begins and commits), ``jobs`` (background work) and ``access`` (who may do what). In front of it stand three
-doors: ``api`` (agents and widgets), ``cli`` (operators) and the Streamlit ``pages`` (people).
+What was said is read as metrics with their intervals, as trends, as issues and as themes
+(``feedback.metrics``, ``trends``, ``themes``). ``demo`` lets a simulated story happen by the same path.
+
+Beneath the story lie ``settings`` and ``errors``, ``schema`` (the tables), ``embedded`` (the database that
+comes along), ``db`` (the only place that begins and commits), ``jobs`` (background work), ``access`` (who
+may do what) and ``throttle`` (how often). In front of it stand three doors: ``api`` (agents and widgets),
+``cli`` (operators; ``serving`` starts everything, ``diagnosis`` examines it) and the Streamlit ``pages``
+(people), all behind the ``perimeter``.
 
 Glossary
     organisation    the tenant; every row but the list of organisations belongs to one

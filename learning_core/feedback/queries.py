@@ -106,32 +106,6 @@ SELECT * FROM reactions, served
 """)
 
 
-def by_day(session: Session, agent: str | None, window: Window) -> pd.DataFrame:
-    """Return one row per agent and day with feedback: day (date, UTC), agent (key), feedback_count,
-    thumbs_up, thumbs_down, rating_count, rating_sum, correction_count, any_issue_count (int); by day.
-    """
-    return frame(
-        session,
-        """
-        SELECT day, agents.key AS agent,
-               CAST(sum(feedback_count) AS bigint) AS feedback_count,
-               CAST(sum(type_thumbs_up) AS bigint) AS thumbs_up,
-               CAST(sum(type_thumbs_down) AS bigint) AS thumbs_down,
-               CAST(sum(rating_count) AS bigint) AS rating_count,
-               CAST(sum(rating_sum) AS bigint) AS rating_sum,
-               CAST(sum(correction_count) AS bigint) AS correction_count,
-               CAST(sum(any_issue_count) AS bigint) AS any_issue_count
-        FROM feedback_daily JOIN agents ON agents.id = agent_id
-        WHERE agent_id = ANY (ARRAY(SELECT id FROM agents WHERE CAST(:agent AS text) IS NULL OR key = :agent))
-          AND day BETWEEN :since AND :until AND feedback_count > 0
-        GROUP BY day, agents.key
-        ORDER BY day, agents.key
-        """,
-        agent=agent,
-        **window._asdict(),
-    )
-
-
 def executions_by_day(session: Session, agent: str | None, window: Window) -> pd.DataFrame:
     """Return one row per agent and day with executions: day (date, UTC), agent (key), execution_count,
     error_count (int), latency_ms_mean (float, ms), cost_usd_sum (float, USD); by day.
@@ -149,28 +123,6 @@ def executions_by_day(session: Session, agent: str | None, window: Window) -> pd
           AND day BETWEEN :since AND :until AND execution_count > 0
         GROUP BY day, agents.key
         ORDER BY day, agents.key
-        """,
-        agent=agent,
-        **window._asdict(),
-    )
-
-
-def by_type(session: Session, agent: str | None, window: Window) -> pd.DataFrame:
-    """Return one row per feedback type: feedback_type (str), feedback_count (int); most frequent first."""
-    return frame(
-        session,
-        """
-        SELECT feedback_type, CAST(sum(n) AS bigint) AS feedback_count
-        FROM feedback_daily,
-             LATERAL (VALUES ('thumbs_up', type_thumbs_up), ('thumbs_down', type_thumbs_down),
-                             ('star_rating', type_star_rating),
-                             ('detailed_feedback', type_detailed_feedback),
-                             ('correction', type_correction), ('report_issue', type_report_issue)
-             ) AS counted (feedback_type, n)
-        WHERE agent_id = ANY (ARRAY(SELECT id FROM agents WHERE CAST(:agent AS text) IS NULL OR key = :agent))
-          AND day BETWEEN :since AND :until
-        GROUP BY feedback_type HAVING sum(n) > 0
-        ORDER BY feedback_count DESC, feedback_type
         """,
         agent=agent,
         **window._asdict(),

@@ -37,20 +37,10 @@ QUESTIONS = {
         lambda session: queries.agents(session, WINDOW),
         {"agent": TEXT, "feedback_count": COUNT, "last_feedback_day": DAY},
     ),
-    "by_day": (
-        lambda session: queries.by_day(session, None, WINDOW),
-        {"day": DAY, "agent": TEXT}
-        | dict.fromkeys(["feedback_count", "thumbs_up", "thumbs_down", "rating_count", "rating_sum"], COUNT)
-        | dict.fromkeys(["correction_count", "any_issue_count"], COUNT),
-    ),
     "executions_by_day": (
         lambda session: queries.executions_by_day(session, None, WINDOW),
         {"day": DAY, "agent": TEXT, "execution_count": COUNT, "error_count": COUNT}
         | {"latency_ms_mean": FLOAT, "cost_usd_sum": FLOAT},
-    ),
-    "by_type": (
-        lambda session: queries.by_type(session, None, WINDOW),
-        {"feedback_type": TEXT, "feedback_count": COUNT},
     ),
     "stars": (
         lambda session: queries.stars(session, None, WINDOW),
@@ -316,13 +306,6 @@ def test_totals_count_the_rows(told, said, served, agent):
     assert found == expected
 
 
-@pytest.mark.parametrize("agent", ["beta", None])
-def test_days_count_the_rows_of_each_agent(told, said, agent):
-    rows = said if agent is None else said[said.agent == agent]
-    expected = [({"day": day, "agent": name}, group) for (day, name), group in rows.groupby(["day", "agent"])]
-    assert_counted(queries.by_day(told, agent, WINDOW), expected)
-
-
 def test_days_count_the_executions_of_each_agent(told, served):
     found = queries.executions_by_day(told, None, WINDOW).set_index(["day", "agent"])
     groups = served.groupby(["day", "agent"])
@@ -331,14 +314,6 @@ def test_days_count_the_executions_of_each_agent(told, served):
     assert list(found.error_count) == list(groups.error.count())
     assert list(found.latency_ms_mean) == pytest.approx(list(groups.latency_ms.mean()), nan_ok=True)
     assert list(found.cost_usd_sum) == pytest.approx(list(groups.cost.sum()))
-
-
-def test_types_count_the_rows_most_frequent_first(told, said):
-    found = queries.by_type(told, None, WINDOW)
-    assert dict(zip(found.feedback_type, found.feedback_count, strict=True)) == dict(
-        said.feedback_type.value_counts()
-    )
-    assert found.feedback_count.is_monotonic_decreasing
 
 
 def test_stars_count_each_scale(told, said):
