@@ -1,7 +1,7 @@
 import streamlit as st
 
 from learning_core.schema import FeedbackType
-from pages.components import cards, charts, execution, frames, session, tables, widgets
+from pages.components import cards, charts, execution, first_steps, frames, session, tables, widgets
 from pages.components.texts import TYPE_NAMES, pieces, plain
 
 user = session.require_user()
@@ -14,7 +14,12 @@ period = widgets.read_period(st.query_params.get("period"))
 
 with widgets.header("Feedback"):
     window = widgets.choose_window()
-    agent = widgets.choose_agent(frames.agents(user.organization_id, window))
+    agents = frames.agents(user.organization_id, window)
+    agent = widgets.choose_agent(agents)
+
+if not agents:
+    first_steps.show(user)
+    st.stop()
 
 if period:
     window = period

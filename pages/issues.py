@@ -1,7 +1,7 @@
 import streamlit as st
 
 from learning_core.schema import IssueCategory
-from pages.components import cards, frames, session, texts, widgets
+from pages.components import cards, first_steps, frames, session, texts, widgets
 from pages.components.texts import ISSUE_NAMES, percent, pieces, plain
 
 QUOTES = 3
@@ -10,7 +10,12 @@ user = session.require_user()
 
 with widgets.header("Common issues"):
     window = widgets.choose_window()
-    agent = widgets.choose_agent(frames.agents(user.organization_id, window))
+    agents = frames.agents(user.organization_id, window)
+    agent = widgets.choose_agent(agents)
+
+if not agents:
+    first_steps.show(user)
+    st.stop()
 
 now, _ = frames.measured(user.organization_id, agent, window)
 if not now.feedback_count:

@@ -79,7 +79,7 @@ class Intake:
                     sorted(gathered, key=_destination), key=_destination
                 ):
                     await self._store_group(organization_id, source, list(group))
-            except Exception as error:
+            except Exception as error:  # whoever waits must hear of it, and the next must get their turn
                 log.exception("%d pieces of feedback could not be stored.", len(gathered))
                 _refuse(gathered, error)
 

@@ -11,7 +11,7 @@ from pages.components.session import User
 def show(user: User) -> None:
     """Show three steps to copy and a button to look again."""
     api = f"http://{st.context.headers.get('Host')}/api"
-    st.text("No agent has been heard of yet. Three steps to the first figures:")
+    st.text("No agent has been heard of yet. Two steps to the first figures:")
     with widgets.card("Step 1: create a key for your agent"):
         st.text("In a terminal on this machine, or under Administration. The key is shown once.")
         st.code(

@@ -6,7 +6,14 @@ from tests.factories import feedback
 from tests.pages.conftest import shown
 
 
-def test_nothing_yet_suggests_what_to_do(visit: Callable[..., AppTest]) -> None:
+def test_an_organisation_nobody_reported_to_is_told_how_to_begin(visit: Callable[..., AppTest]) -> None:
+    assert "afterglow key create --organization" in shown(visit("issues"))
+
+
+def test_a_window_without_feedback_suggests_a_longer_one(
+    visit: Callable[..., AppTest], give: Callable[..., None]
+) -> None:
+    give(feedback(created_at="2020-05-05"))
     assert "Choose a longer window or another agent." in shown(visit("issues"))
 
 
