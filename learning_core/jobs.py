@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate import App, JobContext, PsycopgConnector, SyncPsycopgConnector
+from procrastinate.manager import JobManager
 from sqlalchemy.orm import Session
 
 from learning_core.db import application_url
@@ -20,9 +21,14 @@ queue = App(connector=PsycopgConnector(), import_paths=STEPS)
 
 def defer(session: Session, task: Any, **arguments: str) -> int:
     """Put a task into the queue in the session's own transaction: both commit, or neither; return its id."""
-    connection = session.connection().connection.driver_connection
-    job: int = task.configure(connection=connection).defer(**arguments)
+    deferrer = task.configure(connection=session.connection().connection.driver_connection)
+    deferrer.job_manager = IN_SESSION
+    job: int = deferrer.defer(**arguments)
     return job
+
+
+IN_SESSION = JobManager(SyncPsycopgConnector())
+"""Defers through a session's connection. A worker's own connector is asynchronous, and could not use one."""
 
 
 @queue.periodic(cron="* * * * *")
