@@ -1,24 +1,18 @@
-"""Feedback from a file: JSONL or CSV, streamed in batches that each commit on their own.
-
-An import can be stopped at any moment and started again: it goes on after the last batch that was stored,
-and a row keeps its id, so nothing is stored twice. Rows that cannot be taken go to a reject file.
-"""
+"""Feedback from a file: what its rows mean. A row keeps its id, so importing again stores nothing twice."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
+from learning_core import rowfiles
 from learning_core.db import in_transaction
 from learning_core.errors import InvalidInput
 from learning_core.feedback.collect import collect
@@ -29,35 +23,21 @@ from learning_core.feedback.entries import (
     describe_first_error,
 )
 from learning_core.feedback.executions import Status, record
-from learning_core.settings import settings
+from learning_core.rowfiles import Progress, Reject, Row
 
-BATCH = 1_000
-LONGEST_LINE = 4 * 1024 * 1024
 FEEDBACK_FIELDS = frozenset(FeedbackEntry.model_fields)
 EXECUTION_FIELDS = frozenset(
-    {"input_text", "output_text", "prompt_version", "latency_ms", "cost_usd", "error"}
+    {
+        "conversation_id",
+        "input_text",
+        "context",
+        "output_text",
+        "prompt_version",
+        "latency_ms",
+        "cost_usd",
+        "error",
+    }
 )
-
-
-@dataclass
-class Progress:
-    """How far an import has come."""
-
-    rows_read: int = 0
-    stored: int = 0
-    rejected: int = 0
-    bytes_read: int = 0
-    ignored_columns: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a file: its line number (from 1), its bytes so far, and its fields or why there are none."""
-
-    line: int
-    end: int
-    fields: dict[str, Any]
-    reason: str | None = None
 
 
 def import_feedback(organization_id: UUID, path: Path) -> Iterator[Progress]:
@@ -68,34 +48,14 @@ def import_feedback(organization_id: UUID, path: Path) -> Iterator[Progress]:
     Raises:
         InvalidInput: the file is not JSONL or CSV by its name, or cannot be read.
     """
-    note = _note(organization_id, path)
-    progress = Progress(**json.loads(note.read_text())) if note.exists() else Progress()
-    rejects = rejects_of(path)
-    if not progress.rows_read:
-        rejects.unlink(missing_ok=True)
-    with _open(path) as file:
-        rows = islice(_rows(path, file), progress.rows_read, None)
-        while batch := list(islice(rows, BATCH)):
-            refused = _store(organization_id, batch, progress)
-            if refused:
-                with rejects.open("a", encoding="utf-8", errors="backslashreplace") as sink:
-                    sink.writelines(json.dumps(reject, ensure_ascii=False) + "\n" for reject in refused)
-            progress.rows_read += len(batch)
-            progress.rejected += len(refused)
-            progress.stored += len(batch) - len(refused)
-            progress.bytes_read = batch[-1].end
-            note.write_text(json.dumps(asdict(progress)))
-            yield progress
-    note.unlink(missing_ok=True)
-    yield progress
+
+    def store(batch: list[Row], progress: Progress) -> list[Reject]:
+        return _store(organization_id, batch, progress)
+
+    yield from rowfiles.import_rows(organization_id, path, "feedback", store)
 
 
-def rejects_of(path: Path) -> Path:
-    """Return where the rejected rows of a file go: beside it, with line, reason and row."""
-    return path.with_name(f"{path.name}.rejects.jsonl")
-
-
-def _store(organization_id: UUID, batch: list[Row], progress: Progress) -> list[dict[str, Any]]:
+def _store(organization_id: UUID, batch: list[Row], progress: Progress) -> list[Reject]:
     """Store one batch in one transaction and return its rejects."""
     rejects, taken = [], []
     for row in batch:
@@ -103,7 +63,7 @@ def _store(organization_id: UUID, batch: list[Row], progress: Progress) -> list[
             taken.append((row, *_entries(row, progress)))
         except (InvalidInput, ValidationError) as error:
             reason = describe_first_error(error) if isinstance(error, ValidationError) else error.message
-            rejects.append({"line": row.line, "reason": reason, "row": row.fields})
+            rejects.append(rowfiles.reject(row, reason))
 
     def work(session: Session) -> list[Status]:
         executions = [execution for _, _, execution in taken if execution]
@@ -114,19 +74,15 @@ def _store(organization_id: UUID, batch: list[Row], progress: Progress) -> list[
     for (row, _, _), status in zip(taken, in_transaction(organization_id, work), strict=True):
         if status is Status.CONFLICT:
             reason = "id: belongs to another execution, or the execution to another agent"
-            rejects.append({"line": row.line, "reason": reason, "row": row.fields})
+            rejects.append(rowfiles.reject(row, reason))
     return rejects
 
 
 def _entries(row: Row, progress: Progress) -> tuple[FeedbackEntry, ExecutionEntry | None]:
-    if row.reason:
-        raise InvalidInput(row.reason)
-    given = {name: value for name, value in row.fields.items() if value is not None and value != ""}
+    given = rowfiles.given_fields(row)
     dimensions = {scale: given[scale] for scale in SCALES[1:] if scale in given}
     if dimensions:
         given["dimensions"] = dimensions | dict(given.get("dimensions") or {})
-    if isinstance(given.get("issue_categories"), str):
-        given["issue_categories"] = [part.strip() for part in given["issue_categories"].split("|")]
     given.setdefault("id", _id_of(row))
     _note_ignored(given, progress)
     entry = FeedbackEntry.model_validate({name: given[name] for name in FEEDBACK_FIELDS & given.keys()})
@@ -147,76 +103,3 @@ def _note_ignored(given: dict[str, Any], progress: Progress) -> None:
     for name in given.keys() - FEEDBACK_FIELDS - EXECUTION_FIELDS - set(SCALES):
         if name not in progress.ignored_columns:
             progress.ignored_columns.append(str(name))
-
-
-# ---------------------------------------------------------------- reading
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _rows(path: Path, file: BinaryIO) -> Iterator[Row]:
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return _jsonl_rows(file)
-    if path.suffix.lower() == ".csv":
-        return _csv_rows(file)
-    raise InvalidInput(f"{path.name}: expected a name that ends in .jsonl or .csv.")
-
-
-def _jsonl_rows(file: BinaryIO) -> Iterator[Row]:
-    line_number = end = 0
-    while line := file.readline(LONGEST_LINE):
-        line_number += 1
-        end += len(line)
-        if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-            while line and not line.endswith(b"\n"):
-                line = file.readline(LONGEST_LINE)
-                end += len(line)
-            yield Row(line_number, end, {}, "the line is longer than 4 MB")
-        elif line.strip():
-            yield _jsonl_row(line_number, end, line)
-
-
-def _jsonl_row(line_number: int, end: int, line: bytes) -> Row:
-    try:
-        fields = json.loads(line.decode("utf-8-sig"))
-    except ValueError as error:
-        return Row(line_number, end, {"text": line[:2000].decode(errors="replace")}, f"not JSON: {error}")
-    if not isinstance(fields, dict):
-        return Row(line_number, end, {"text": str(fields)[:2000]}, "not a JSON object")
-    return Row(line_number, end, fields)
-
-
-def _csv_rows(file: BinaryIO) -> Iterator[Row]:
-    end = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal end
-        for line in file:
-            end += len(line)
-            yield line.decode("utf-8-sig" if end == len(line) else "utf-8", errors="replace")
-
-    csv.field_size_limit(LONGEST_LINE)
-    reader = csv.DictReader(lines(), restkey="(further columns)")
-    while True:
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Row(reader.line_num, end, {}, f"not CSV: {error}")
-            continue
-        yield Row(reader.line_num, end, {name or "": value for name, value in fields.items()})
-
-
-def _note(organization_id: UUID, path: Path) -> Path:
-    """Return where the progress of an unfinished import is kept; another file of that name starts anew."""
-    state = path.stat() if path.exists() else None
-    identity = f"{organization_id} {path.resolve()} {state and state.st_size} {state and state.st_mtime_ns}"
-    folder = settings().home / "imports"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"

@@ -6,9 +6,11 @@ import json
 import pytest
 from sqlalchemy import text
 
+from learning_core import rowfiles
 from learning_core.errors import InvalidInput
-from learning_core.feedback import importing, rollup
-from learning_core.feedback.importing import import_feedback, rejects_of
+from learning_core.feedback import rollup
+from learning_core.feedback.importing import import_feedback
+from learning_core.rowfiles import rejects_of
 
 ROW = {"id": "f1", "execution_id": "e1", "agent_id": "a", "feedback_type": "thumbs_up"}
 
@@ -196,7 +198,7 @@ def test_what_no_database_text_can_hold_is_rejected(bring_in, tmp_path, field, v
 
 
 def test_an_over_long_line_is_rejected_and_the_next_one_taken(bring_in, tmp_path, monkeypatch):
-    monkeypatch.setattr(importing, "LONGEST_LINE", 1_000)
+    monkeypatch.setattr(rowfiles, "LONGEST_LINE", 1_000)
     file = jsonl(tmp_path, [ROW | {"feedback_text": "x" * 5_000}, ROW | {"id": "f2"}])
     result = bring_in(file)
     assert (result.rows_read, result.stored, result.rejected) == (2, 1, 1)
@@ -206,7 +208,7 @@ def test_an_over_long_line_is_rejected_and_the_next_one_taken(bring_in, tmp_path
 
 
 def test_an_over_long_cell_is_rejected_and_the_next_row_taken(bring_in, tmp_path, monkeypatch):
-    monkeypatch.setattr(importing, "LONGEST_LINE", 1_000)
+    monkeypatch.setattr(rowfiles, "LONGEST_LINE", 1_000)
     file = tmp_path / "feedback.csv"
     rows = [[*ROW.values(), "x" * 5_000], [*(ROW | {"id": "f2"}).values(), "short"]]
     with file.open("w", newline="") as sink:
@@ -258,7 +260,7 @@ def test_a_row_without_an_id_keeps_the_one_it_was_given(bring_in, stored, tmp_pa
 def test_an_interrupted_import_goes_on_after_its_last_batch(
     organization, bring_in, stored, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(importing, "BATCH", 10)
+    monkeypatch.setattr(rowfiles, "BATCH", 10)
     rows = numbered(35)
     rows[3] |= {"rating": 9}
     rows[33] |= {"rating": 9}
@@ -277,11 +279,11 @@ def test_an_interrupted_import_goes_on_after_its_last_batch(
 def test_an_import_cut_off_before_its_note_was_written_stores_nothing_twice(
     organization, bring_in, stored, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(importing, "BATCH", 10)
+    monkeypatch.setattr(rowfiles, "BATCH", 10)
     file = jsonl(tmp_path, numbered(25))
     interrupted = import_feedback(organization.id, file)
     next(interrupted)
-    note = importing._note(organization.id, file)
+    note = rowfiles._note(organization.id, file, "feedback")
     after_one_batch = note.read_text()
     next(interrupted)
     interrupted.close()
@@ -293,7 +295,7 @@ def test_an_import_cut_off_before_its_note_was_written_stores_nothing_twice(
 def test_a_changed_file_of_the_same_name_starts_from_the_beginning(
     organization, bring_in, stored, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(importing, "BATCH", 10)
+    monkeypatch.setattr(rowfiles, "BATCH", 10)
     interrupted = import_feedback(organization.id, jsonl(tmp_path, numbered(25)))
     next(interrupted)
     interrupted.close()
