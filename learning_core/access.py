@@ -34,9 +34,12 @@ class Caller:
 RIGHTS: dict[str, frozenset[Role]] = {
     "read": frozenset(Role),
     "report": frozenset({Role.EXPERT, Role.ENGINEER, Role.ADMIN}),
+    "review": frozenset({Role.EXPERT, Role.ADMIN}),
+    "curate": frozenset({Role.EXPERT, Role.ENGINEER, Role.ADMIN}),
     "administer": frozenset({Role.ADMIN}),
 }
-"""Right -> the roles that have it. Reporting means sending executions and feedback."""
+"""Right -> the roles that have it. Reporting means sending executions and feedback, reviewing means judging
+examples, curating means freezing datasets."""
 
 
 def require(caller: Caller, right: str) -> None:
@@ -48,6 +51,16 @@ def require(caller: Caller, right: str) -> None:
     if caller.role not in RIGHTS[right]:
         able = ", ".join(sorted(RIGHTS[right]))
         raise NotPermitted(f"The role {caller.role} may not {right} here; it takes one of: {able}.")
+
+
+def act_as(session: Session, caller: Caller, right: str) -> None:
+    """Refuse a caller who lacks a right, and tell the database's own policies in which role they act.
+
+    Raises:
+        NotPermitted: naming the caller's role and the roles that would do.
+    """
+    require(caller, right)
+    session.execute(text("SELECT set_config('app.role', :role, true)"), {"role": caller.role})
 
 
 def audit(session: Session, caller: Caller, action: str, subject: str, **details: Any) -> None:
@@ -104,6 +117,12 @@ def create_organization(
 
 
 REMOVED_WITH_ORGANIZATION = (
+    "dataset_proposals",
+    "dataset_uses",
+    "dataset_examples",
+    "training_datasets",
+    "review_leases",
+    "expert_annotations",
     "learning_examples",
     "agent_feedback",
     "feedback_daily",
@@ -119,13 +138,13 @@ REMOVED_WITH_ORGANIZATION = (
 def remove_organization(session: Session, caller: Caller) -> None:
     """Delete the caller's organisation with all it holds; its name and its audit log stay."""
     require(caller, "administer")
+    session.execute(
+        text("UPDATE organizations SET removed_at = now() WHERE id = :id"), {"id": caller.organization_id}
+    )
     removed = {
         table: session.execute(text(f"DELETE FROM {table}")).rowcount  # type: ignore[attr-defined]  # noqa: S608
         for table in REMOVED_WITH_ORGANIZATION
     }
-    session.execute(
-        text("UPDATE organizations SET removed_at = now() WHERE id = :id"), {"id": caller.organization_id}
-    )
     audit(session, caller, "organization.removed", str(caller.organization_id), rows=removed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from learning_core import access, db
+from learning_core import access, db, rowfiles
 from learning_core.access import Caller
 from learning_core.errors import LearningError, Unavailable
 from learning_core.feedback import importing
@@ -82,22 +83,42 @@ import_app = typer.Typer(help="Bring in what was collected elsewhere.", no_args_
 app.add_typer(import_app, name="import")
 
 
+File = Annotated[Path, typer.Argument(help="JSONL or CSV; columns as in docs/importing.md.")]
+OrganizationOption = Annotated[str, typer.Option(help="Short name of the organisation.")]
+
+
 @import_app.command("feedback")
-def import_feedback(
-    file: Annotated[Path, typer.Argument(help="JSONL or CSV; columns as in docs/importing.md.")],
-    organization: Annotated[str, typer.Option(help="Short name of the organisation.")],
-) -> None:
+def import_feedback(file: File, organization: OrganizationOption) -> None:
     """Import feedback from a file: resumable, idempotent, bad rows go to a reject file."""
-    found = _organization(organization)
+    _import(file, importing.import_feedback(_organization(organization).id, file))
+
+
+@import_app.command("examples")
+def import_examples(file: File, organization: OrganizationOption) -> None:
+    """Import examples to be reviewed, or approved elsewhere: a dataset exported as jsonl, for one."""
+    from learning_core.review import importing  # pandas is not needed for the other commands
+
+    _import(file, importing.import_examples(_operator(_organization(organization)), file))
+
+
+@import_app.command("annotations")
+def import_annotations(file: File, organization: OrganizationOption) -> None:
+    """Import experts' judgements of examples that are there already."""
+    from learning_core.review import importing  # pandas is not needed for the other commands
+
+    _import(file, importing.import_annotations(_operator(_organization(organization)), file))
+
+
+def _import(file: Path, steps: Iterator[rowfiles.Progress]) -> None:
     with RichProgress(*PROGRESS_COLUMNS) as bar:
         task = bar.add_task("Importing", total=file.stat().st_size if file.exists() else None, stored=0)
-        for progress in importing.import_feedback(found.id, file):
+        for progress in steps:
             bar.update(task, completed=progress.bytes_read, stored=progress.stored)
     typer.echo(f"Stored {progress.stored:,} of {progress.rows_read:,} rows.")
     if progress.ignored_columns:
         typer.echo(f"Ignored the columns: {', '.join(sorted(progress.ignored_columns)[:20])}.")
     if progress.rejected:
-        typer.echo(f"Rejected {progress.rejected:,} rows; see {importing.rejects_of(file)}.")
+        typer.echo(f"Rejected {progress.rejected:,} rows; see {rowfiles.rejects_of(file)}.")
 
 
 PROGRESS_COLUMNS = (
@@ -107,6 +128,31 @@ PROGRESS_COLUMNS = (
     TextColumn("{task.fields[stored]:,} rows"),
     TimeRemainingColumn(),
 )
+
+
+export_app = typer.Typer(help="Take out what trainers need.", no_args_is_help=True)
+app.add_typer(export_app, name="export")
+
+
+@export_app.command("dataset")
+def export_dataset(
+    name: Annotated[str, typer.Argument(help="The dataset.")],
+    organization: OrganizationOption,
+    version: Annotated[int | None, typer.Option(help="Its version; without, the newest.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; without, all.")] = None,
+    format: Annotated[
+        str, typer.Option(help="jsonl, openai_chat, trl_sft, trl_dpo, csv or parquet.")
+    ] = "jsonl",
+    out: Annotated[Path | None, typer.Option(help="The file; without, a name that tells what it is.")] = None,
+) -> None:
+    """Write a frozen version to a file. A look at the test split is put on record."""
+    from learning_core.datasets import download  # pandas is not needed for the other commands
+
+    caller = _operator(_organization(organization))
+    path, left_out = download.save(caller, name, version, split, format, out)
+    typer.echo(f"Wrote {path}.")
+    if left_out:
+        typer.echo(f"Left out {left_out:,} examples that this format cannot express.")
 
 
 @app.command()
@@ -124,8 +170,6 @@ def doctor() -> None:
 
 
 # ---------------------------------------------------------------- keys
-
-OrganizationOption = Annotated[str, typer.Option(help="Short name of the organisation.")]
 
 
 @key_app.command("create")

@@ -13,7 +13,12 @@ from sqlalchemy.orm import Session
 
 from learning_core.db import application_url
 
-STEPS = ["learning_core.feedback.runs"]
+STEPS = [
+    "learning_core.feedback.runs",
+    "learning_core.review.runs",
+    "learning_core.datasets.runs",
+    "learning_core.demo.reviewing",
+]
 """The modules that hold tasks."""
 
 queue = App(connector=PsycopgConnector(), import_paths=STEPS)

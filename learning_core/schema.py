@@ -24,9 +24,10 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     UniqueConstraint,
+    Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from sqlalchemy.schema import CheckConstraint, SchemaItem
 
@@ -51,6 +52,7 @@ class Base(DeclarativeBase):
         str: Text(),
         datetime: TIMESTAMP(timezone=True),
         dict[str, Any]: JSONB(),
+        list[dict[str, Any]]: JSONB(),
         list[str]: ARRAY(Text()),
         bytes: LargeBinary(),
     }
@@ -205,6 +207,11 @@ class IssueCategory(StrEnum):
     TONE = "tone"
     OTHER = "other"
 
+    @property
+    def words(self) -> str:
+        """Return what people call it."""
+        return {"hallucination": "Made up", "other": "Something else"}.get(self, self.capitalize())
+
 
 SCALES = ("rating", "accuracy", "helpfulness", "clarity", "completeness")
 """The five star scales; the first is the overall rating, the others are its dimensions."""
@@ -217,6 +224,7 @@ class Agent(Identified, Base):
 
     key: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    guidelines: Mapped[str | None]
 
     __table_args__ = (_of_an_organization(), UniqueConstraint("organization_id", "key"))
 
@@ -230,7 +238,9 @@ class Execution(Identified, Base):
     agent_id: Mapped[UUID]
     prompt_version: Mapped[str | None]
     user_id: Mapped[str | None]
+    conversation: Mapped[str | None]
     input_text: Mapped[str | None]
+    context: Mapped[str | None]
     output_text: Mapped[str | None]
     error: Mapped[str | None]
     latency_ms: Mapped[float | None]
@@ -377,27 +387,305 @@ class ExampleType(StrEnum):
     PREFERENCE = "preference"
 
 
+class ExampleStatus(StrEnum):
+    """Where an example stands in review."""
+
+    PENDING = "pending"
+    NEEDS_REVISION = "needs_revision"
+    DISPUTED = "disputed"
+    FLAGGED = "flagged"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
+class Decision(StrEnum):
+    """What an expert decides about an example."""
+
+    APPROVE = "approve"
+    NEEDS_REVISION = "needs_revision"
+    REJECT = "reject"
+
+
+OPEN = (
+    "status = ANY (ARRAY['pending'::text, 'needs_revision'::text, 'approved'::text])"
+    " AND reviews_done + held < reviews_wanted"
+)
+"""The condition under which an example has room for one more reviewer; an approved one waits for somebody to
+confirm a new text."""
+
+
 class Example(Identified, Base):
-    """An input with an expected output, and the feedback it came from."""
+    """An input with an expected output, where it came from, and what became of it in review.
+
+    `expected_output` is what was proposed and stays; `approved_output` is what review settled on. In a
+    preference, `original_output` is option A and `alternative_output` option B.
+    """
 
     __tablename__ = "learning_examples"
 
     agent_id: Mapped[UUID]
     feedback_id: Mapped[UUID | None]
+    key: Mapped[str | None]
     example_type: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=text("'pending'::text"))
     source: Mapped[str]
+    domain: Mapped[str | None]
+    conversation: Mapped[str | None]
+    user_id: Mapped[str | None]
+    author: Mapped[str | None]
+    issue_categories: Mapped[list[str]] = mapped_column(server_default=text("'{}'::text[]"))
+    rating: Mapped[int | None] = mapped_column(SmallInteger)
     input_text: Mapped[str | None]
+    context: Mapped[str | None]
     original_output: Mapped[str | None]
+    alternative_output: Mapped[str | None]
     expected_output: Mapped[str | None]
+    demonstration: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    # The queue
+    priority: Mapped[float] = mapped_column(REAL, server_default=text("0.5"))
+    evidence: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    nearness: Mapped[float | None] = mapped_column(REAL)
+    ranked_at: Mapped[datetime | None]
+    overlap: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+    reviews_wanted: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+    reviews_done: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    held: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    flag_reason: Mapped[str | None]
+    flagged_by: Mapped[str | None]
+    gold_decision: Mapped[str | None]
+
+    # What review settled
+    approved_output: Mapped[str | None]
+    quality_score: Mapped[float | None]
+    human_verified: Mapped[bool] = mapped_column(server_default=text("false"))
+    settled_at: Mapped[datetime | None]
 
     __table_args__ = (
         UniqueConstraint("organization_id", "feedback_id"),
+        UniqueConstraint("organization_id", "key"),
         _reference("agent_id", "agents"),
         _reference("feedback_id", "agent_feedback"),
         _one_of("example_type", ExampleType),
-        _one_of("status", ("pending", "withdrawn")),
+        _one_of("status", ExampleStatus),
+        _one_of("gold_decision", Decision),
+        CheckConstraint("quality_score BETWEEN 0 AND 1", name="quality_score"),
+        CheckConstraint("held >= 0 AND reviews_done >= 0", name="reviewers"),
+        Index(
+            "learning_examples_open_index",
+            "organization_id",
+            text("priority DESC"),
+            "id",
+            postgresql_where=text(OPEN),
+        ),
+        Index(
+            "learning_examples_open_of_agent_index",
+            "agent_id",
+            text("priority DESC"),
+            "id",
+            postgresql_where=text(OPEN),
+        ),
+        Index("learning_examples_status_index", "organization_id", "status", "id"),
+        Index(
+            "learning_examples_unranked_index",
+            "organization_id",
+            "id",
+            postgresql_where=text("ranked_at IS NULL AND status = 'pending'::text"),
+        ),
+        Index(
+            "learning_examples_gold_index",
+            "organization_id",
+            "id",
+            postgresql_where=text("gold_decision IS NOT NULL"),
+        ),
+    )
+
+
+# ---------------------------------------------------------------- review
+
+
+class AnnotationType(StrEnum):
+    """What kind of judgement an annotation is."""
+
+    QUALITY_ASSESSMENT = "quality_assessment"
+    CORRECTION = "correction"
+    EXPLANATION = "explanation"
+    CATEGORIZATION = "categorization"
+    DIFFICULTY_RATING = "difficulty_rating"
+
+
+class Preference(StrEnum):
+    """Which of two outputs is better."""
+
+    A = "a"
+    B = "b"
+    TIE = "tie"
+
+
+QUALITY_SCALES = ("technical_accuracy", "professional_quality", "completeness", "clarity")
+"""The scores of an annotation, each 0-1."""
+
+
+class Annotation(Identified, Base):
+    """An expert's judgement of an example; without a decision it is a remark. An undone one stays on record.
+
+    The database lets only experts and administrators write one, and nobody verify their own.
+    """
+
+    __tablename__ = "expert_annotations"
+
+    example_id: Mapped[UUID]
+    annotator: Mapped[str]
+    annotation_type: Mapped[str]
+    decision: Mapped[str | None]
+    preference: Mapped[str | None]
+    preference_strength: Mapped[int | None] = mapped_column(SmallInteger)
+    technical_accuracy: Mapped[float | None]
+    professional_quality: Mapped[float | None]
+    completeness: Mapped[float | None]
+    clarity: Mapped[float | None]
+    difficulty: Mapped[float | None]
+    issue_categories: Mapped[list[str] | None]
+    corrected_output: Mapped[str | None]
+    notes: Mapped[str | None]
+    improvement_suggestions: Mapped[str | None]
+    on_gold: Mapped[bool] = mapped_column(server_default=text("false"))
+    source: Mapped[str]
+    duration_ms: Mapped[float | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    verified_by: Mapped[str | None]
+    verified_at: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        _reference("example_id", "learning_examples"),
+        _one_of("annotation_type", AnnotationType),
+        _one_of("decision", Decision),
+        _one_of("preference", Preference),
+        CheckConstraint("preference_strength BETWEEN 1 AND 5", name="preference_strength"),
+        CheckConstraint(
+            "technical_accuracy BETWEEN 0 AND 1 AND professional_quality BETWEEN 0 AND 1"
+            " AND completeness BETWEEN 0 AND 1 AND clarity BETWEEN 0 AND 1 AND difficulty BETWEEN 0 AND 1",
+            name="scores",
+        ),
+        CheckConstraint("verified_by <> annotator", name="verified_by"),
+        Index(
+            "expert_annotations_judgement_key",
+            "organization_id",
+            "example_id",
+            "annotator",
+            unique=True,
+            postgresql_where=text("decision IS NOT NULL AND undone_at IS NULL"),
+        ),
+        Index("expert_annotations_example_index", "organization_id", "example_id"),
+        Index("expert_annotations_annotator_index", "organization_id", "annotator", text("created_at DESC")),
+    )
+
+
+class Lease(Owned, Base):
+    """A reviewer's hold on an example until a moment; without one, the reviewer skipped it."""
+
+    __tablename__ = "review_leases"
+
+    example_id: Mapped[UUID] = mapped_column(primary_key=True)
+    reviewer: Mapped[str] = mapped_column(primary_key=True)
+    leased_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    leased_until: Mapped[datetime | None]
+
+    __table_args__ = (
+        _reference("example_id", "learning_examples"),
+        Index("review_leases_reviewer_index", "organization_id", "reviewer"),
+        Index("review_leases_until_index", "organization_id", "leased_until"),
+    )
+
+
+# ---------------------------------------------------------------- datasets
+
+
+class DatasetVersion(Identified, Base):
+    """One version of a dataset, frozen from birth: the application may insert it, and never change it."""
+
+    __tablename__ = "training_datasets"
+
+    name: Mapped[str]
+    version: Mapped[int]
+    rules: Mapped[dict[str, Any]]
+    seed: Mapped[str]
+    content_hash: Mapped[str]
+    example_count: Mapped[int]
+    statistics: Mapped[dict[str, Any]]
+    gates: Mapped[list[dict[str, Any]]]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (
+        _of_an_organization(),
+        UniqueConstraint("organization_id", "name", "version"),
+    )
+
+
+class DatasetMember(Owned, Base):
+    """An example as it was when a version was frozen, and the feedback and annotations it rests on."""
+
+    __tablename__ = "dataset_examples"
+
+    dataset_id: Mapped[UUID] = mapped_column(primary_key=True)
+    example_id: Mapped[UUID] = mapped_column(primary_key=True)
+    split: Mapped[str]
+    group_name: Mapped[str]
+    content: Mapped[dict[str, Any]]
+    feedback_id: Mapped[UUID | None]
+    annotation_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'::uuid[]"))
+
+    __table_args__ = (
+        _reference("dataset_id", "training_datasets"),
+        _reference("example_id", "learning_examples"),
+        _one_of("split", ("train", "validation", "test")),
+        Index("dataset_examples_example_index", "organization_id", "example_id"),
+    )
+
+
+class DatasetUse(Identified, Base):
+    """One look at a split of a version: who, when, what for. Append-only."""
+
+    __tablename__ = "dataset_uses"
+
+    dataset_id: Mapped[UUID]
+    split: Mapped[str]
+    purpose: Mapped[str]
+    used_by: Mapped[str]
+    used_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (
+        _reference("dataset_id", "training_datasets"),
+        _one_of("split", ("train", "validation", "test")),
+        Index("dataset_uses_dataset_index", "organization_id", "dataset_id", "split"),
+    )
+
+
+class DatasetProposal(Identified, Base):
+    """A next version that the weekly look found worth freezing; it waits for a person."""
+
+    __tablename__ = "dataset_proposals"
+
+    name: Mapped[str]
+    rules: Mapped[dict[str, Any]]
+    summary: Mapped[dict[str, Any]]
+    proposed_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+
+    __table_args__ = (
+        _of_an_organization(),
+        Index(
+            "dataset_proposals_name_key",
+            "organization_id",
+            "name",
+            unique=True,
+            postgresql_where=text("decided_at IS NULL"),
+        ),
     )
 
 

@@ -52,6 +52,26 @@ class Settings:
     max_body_bytes: int = 16 * 1024 * 1024
     widget_token_minutes: int = 60
 
+    # Review
+    review_lease_minutes: int = 30
+    """How long an example is held for a reviewer who does nothing."""
+    review_overlap_share: float = 0.1
+    """Share (0-1) of examples that several people judge without seeing each other's judgement."""
+    review_overlap: int = 2
+    """How many people judge each of these; where they disagree, one more is asked."""
+    review_disagreement: float = 0.3
+    """Difference in quality (0-1) above which two judgements count as disagreeing."""
+    review_gold_share: float = 0.05
+    """Share (0-1) of what a reviewer is given whose right decision is known."""
+
+    # Datasets
+    training_quality: float = 0.7
+    """An example of at least this quality (0-1) is usable for training."""
+    training_verified_share: float = 0.3
+    """At least this share (0-1) of a dataset's examples has been verified by a person."""
+    training_agreement: float = 0.8
+    """Annotators of a dataset's examples agree in at least this share (0-1) of their pairs."""
+
     # Success metrics on the overview
     target_feedback_rate: float = 0.20
     target_satisfaction: float = 4.0

@@ -37,6 +37,15 @@ def protect(table: str, rights: str = READ_WRITE) -> None:
     _tell_the_planner(table)
 
 
+def restrict(table: str, command: str, condition: str) -> None:
+    """Allow a command only where a condition holds, on top of belonging to the organisation."""
+    clause = "WITH CHECK" if command == "INSERT" else "USING"
+    op.execute(f"""
+        CREATE POLICY {command.lower()}_restricted ON {table} AS RESTRICTIVE FOR {command}
+        {clause} ({condition})
+    """)
+
+
 def _tell_the_planner(table: str) -> None:
     """Say that an organisation has many rows, until the table is analysed for the first time.
 

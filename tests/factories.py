@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
+
+from pydantic_core import to_json
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from learning_core import access, db
 from learning_core.access import Caller
 from learning_core.feedback.collect import collect
 from learning_core.feedback.entries import ExecutionEntry, FeedbackEntry
-from learning_core.feedback.executions import record
+from learning_core.feedback.executions import record, register_agents
+from learning_core.review.importing import STORE_EXAMPLES, ExampleEntry
 from learning_core.schema import Organization, Role
 
 
@@ -58,4 +63,58 @@ def populate(organization: Organization) -> Caller:
             id="f1", execution_id="e1", feedback_type="correction", rating=2, correction_text="On the 15th."
         )
         collect(session, [correction], "api")
+        access.act_as(session, admin, "review")
+        for name in ("judged", "held"):
+            session.execute(text(EXAMPLE), {"name": name})
+        session.execute(text(REVIEWED))
+        session.execute(text(DATASET))
+        session.execute(text(MEMBER))
     return admin
+
+
+def approved_example(session: Session, **overrides: Any) -> UUID:
+    """An approved, verified example of "tax-advisor" as an import stores it, with a question of its own."""
+    words = " ".join(uuid4().hex[:8] for _ in range(12))
+    given = {"id": f"example-{uuid4().hex[:12]}", "agent_id": "tax-advisor", "input_text": f"Why {words}?"}
+    given |= {"expected_output": "Because it is due.", "quality_score": 0.9, "human_verified": True}
+    entry = ExampleEntry.model_validate(given | overrides)
+    register_agents(session, {entry.agent_id})
+    session.execute(STORE_EXAMPLES, {"entries": to_json([entry]).decode()})
+    statement = text("SELECT id FROM learning_examples WHERE key = :key")
+    stored: UUID = session.execute(statement, {"key": entry.id}).scalar_one()
+    return stored
+
+
+EXAMPLE = """
+INSERT INTO learning_examples (agent_id, key, example_type, source, input_text, expected_output)
+SELECT id, :name, 'positive', 'api', 'When is it due?', 'On the tenth.' FROM agents
+"""
+
+REVIEWED = """
+WITH held AS (
+    INSERT INTO review_leases (example_id, reviewer, leased_until)
+    SELECT id, 'ada', now() + interval '1 hour' FROM learning_examples WHERE key = 'held'
+)
+INSERT INTO expert_annotations (example_id, annotator, annotation_type, decision, source)
+SELECT id, 'ada', 'quality_assessment', 'approve', 'api' FROM learning_examples WHERE key = 'judged'
+"""
+
+DATASET = """
+WITH version AS (
+    INSERT INTO training_datasets
+        (name, version, rules, seed, content_hash, example_count, statistics, gates, created_by)
+    VALUES ('first', 1, '{}', '', '', 1, '{}', '{}', 'ada')
+    RETURNING id
+),
+used AS (
+    INSERT INTO dataset_uses (dataset_id, split, purpose, used_by)
+    SELECT id, 'test', 'a look', 'ada' FROM version
+)
+INSERT INTO dataset_proposals (name, rules, summary) VALUES ('first', '{}', '{}')
+"""
+
+MEMBER = """
+INSERT INTO dataset_examples (dataset_id, example_id, split, group_name, content)
+SELECT version.id, example.id, 'test', 'judged', '{}'
+FROM training_datasets AS version CROSS JOIN learning_examples AS example WHERE example.key = 'judged'
+"""

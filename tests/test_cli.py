@@ -8,6 +8,10 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from learning_core import access, cli, db
+from learning_core.access import Caller
+from learning_core.datasets.curation import Rules
+from learning_core.datasets.versions import freeze
+from learning_core.schema import Role
 
 
 @pytest.fixture
@@ -71,6 +75,61 @@ def test_feedback_is_imported_and_told_what_was_not_taken(organization, run, tra
     assert "Rejected 1 rows" in done.stdout
     with transaction() as session:
         assert session.execute(text("SELECT source FROM agent_feedback")).scalars().all() == ["import"]
+
+
+QUESTIONS = ("Is the VAT return due monthly?", "May I deduct my bicycle?", "Who signs the annual accounts?")
+
+
+def test_a_dataset_goes_out_and_comes_back_the_same(organization, other_organization, run, tmp_path):
+    examples = [
+        {
+            "id": f"e{number}",
+            "agent_id": "tax",
+            "input_text": text,
+            "expected_output": "Yes.",
+            "quality_score": 0.9,
+        }
+        for number, text in enumerate(QUESTIONS)
+    ]
+    file = tmp_path / "examples.jsonl"
+    file.write_text("\n".join(map(json.dumps, examples)))
+    assert "Stored 3 of 3" in run("import", "examples", str(file), "--organization", organization.slug).stdout
+    first = frozen(organization)
+    out = tmp_path / "out.jsonl"
+    exported = run("export", "dataset", "vat", "--organization", organization.slug, "--out", str(out))
+    assert f"Wrote {out}." in exported.stdout
+    assert len(out.read_text().splitlines()) == 3
+    run("import", "examples", str(out), "--organization", other_organization.slug)
+    assert frozen(other_organization).content_hash == first.content_hash
+
+
+def frozen(organization):
+    admin = Caller(organization.id, "ada", Role.ADMIN)
+    with db.organization_session(organization.id) as session:
+        return freeze(session, admin, "vat", Rules())
+
+
+def test_an_export_names_the_formats_and_splits_there_are(organization, run, fail, tmp_path):
+    where = ("--organization", organization.slug)
+    file = tmp_path / "examples.jsonl"
+    example = {"id": "e1", "agent_id": "a", "input_text": "q", "expected_output": "a", "quality_score": 1}
+    file.write_text(json.dumps(example))
+    run("import", "examples", str(file), *where)
+    frozen(organization)
+    assert fail("export", "dataset", "vat", *where, "--format", "xml")[1].count("openai_chat") == 1
+    assert "train, validation, test" in fail("export", "dataset", "vat", *where, "--split", "dev")[1]
+    assert "no version 9" in fail("export", "dataset", "vat", *where, "--version", "9")[1]
+
+
+def test_annotations_are_imported_and_told_what_was_not_taken(organization, run, tmp_path):
+    examples, judged = tmp_path / "examples.jsonl", tmp_path / "annotations.jsonl"
+    examples.write_text(json.dumps({"id": "e1", "agent_id": "a", "input_text": "q", "expected_output": "a"}))
+    rows = [{"example_id": name, "annotator_id": "ada", "approved": True} for name in ("e1", "e2")]
+    judged.write_text("\n".join(map(json.dumps, rows)))
+    run("import", "examples", str(examples), "--organization", organization.slug)
+    said = run("import", "annotations", str(judged), "--organization", organization.slug).stdout
+    assert "Stored 1 of 2 rows." in said
+    assert "Rejected 1" in said
 
 
 def test_migrating_what_is_migrated_is_quick_and_says_so(run):

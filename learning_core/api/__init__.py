@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from learning_core import perimeter
-from learning_core.api import docs, feedback, problems, widget
+from learning_core.api import datasets, docs, feedback, problems, review, widget
 from learning_core.db import migrate, shared_session
 from learning_core.feedback.intake import intake
 
@@ -68,6 +68,8 @@ api.add_route(
     "/learning/feedback", feedback.give_feedback, methods=["POST"], include_in_schema=False
 )  # first, so that the busiest route skips what FastAPI does for routes that declare their input
 api.include_router(feedback.router)
+api.include_router(review.router)
+api.include_router(datasets.router)
 api.include_router(widget.router)
 api.include_router(docs.router)
 

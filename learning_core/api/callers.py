@@ -73,6 +73,16 @@ async def reporter(known: Annotated[Caller, Depends(caller)]) -> Caller:
     return known
 
 
+async def reviewer(known: Annotated[Caller, Depends(caller)]) -> Caller:
+    """Return who calls, if they may judge examples.
+
+    Raises:
+        NotPermitted: the key's role may not review.
+    """
+    require(known, "review")
+    return known
+
+
 def _look_up(key: str) -> Caller:
     with reading_session(organization_of_key(key)) as session:
         return verify_key(session, key)
@@ -80,3 +90,4 @@ def _look_up(key: str) -> Caller:
 
 Reader = Annotated[Caller, Depends(caller)]
 Reporter = Annotated[Caller, Depends(reporter)]
+Reviewer = Annotated[Caller, Depends(reviewer)]

@@ -250,7 +250,7 @@ def feedback_stats(agent_id: AgentKey, caller: Reader, days: Days = 30) -> Stats
     """Return how satisfied an agent's users are, each figure with n and interval."""
     window = Window.last(days, _today())
     with reading_session(caller.organization_id) as session:
-        _require_agent(session, agent_id)
+        require_agent(session, agent_id)
         return _stats(agent_id, window, metrics.measure(session, agent_id, window))
 
 
@@ -259,7 +259,7 @@ def feedback_issues(agent_id: AgentKey, caller: Reader, days: Days = 30) -> Issu
     """Return what an agent's users complain about, with the change against the window before."""
     window = Window.last(days, _today())
     with reading_session(caller.organization_id) as session:
-        _require_agent(session, agent_id)
+        require_agent(session, agent_id)
         found = metrics.issues(session, agent_id, window)
     issues = [
         IssueOut(
@@ -297,7 +297,12 @@ def _estimate(estimate: Estimate | None) -> EstimateOut | None:
     return EstimateOut(**estimate._asdict()) if estimate else None
 
 
-def _require_agent(session: Session, agent: str) -> None:
+def require_agent(session: Session, agent: str) -> None:
+    """Refuse an agent nobody has heard of.
+
+    Raises:
+        NotFound: there is no such agent.
+    """
     if not queries.agent_exists(session, agent):
         raise NotFound(f"There is no agent {agent!r}; it appears with its first execution or feedback.")
 

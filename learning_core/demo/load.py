@@ -7,14 +7,18 @@ from itertools import islice
 
 from learning_core import access
 from learning_core.db import shared_session
+from learning_core.demo.reviewing import review
 from learning_core.demo.story import tell
 from learning_core.feedback.collect import collect
 from learning_core.feedback.executions import record
+from learning_core.jobs import defer
 from learning_core.schema import Organization
 
 
 def create_demo(name: str = "Demo", seed: int = 7) -> Organization:
     """Create an organisation and let the simulated story happen in it, all in one transaction.
+
+    What the firm's experts made of it follows in a worker.
 
     Raises:
         Conflict: there is an organisation of that name.
@@ -25,4 +29,5 @@ def create_demo(name: str = "Demo", seed: int = 7) -> Organization:
         while part := list(islice(story, 1_000)):
             record(session, [execution for execution, _ in part])
             collect(session, [entry for _, reactions in part for entry in reactions], "demo")
+        defer(session, review, organization_id=str(organization.id), seed=str(seed))
     return organization

@@ -103,7 +103,9 @@ class ExecutionEntry(BaseModel):
     execution_id: Key
     agent_id: Key
     input_text: LongText | None = None
+    context: Annotated[LongText, Field(description="What the agent was given besides.")] | None = None
     output_text: LongText | None = None
+    conversation_id: Key | None = None
     prompt_version: Annotated[Key, Field(max_length=80)] | None = None
     user_id: Key | None = None
     latency_ms: Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)] | None = None

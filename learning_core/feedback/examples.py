@@ -35,7 +35,9 @@ def rules() -> dict[str, float]:
 CLASSIFIED = """
 WITH classified AS (
     SELECT feedback.id, feedback.agent_id, feedback.source, feedback.correction_text,
-           executions.input_text, executions.output_text,
+           feedback.issue_categories, feedback.rating,
+           coalesce(feedback.user_id, executions.user_id) AS user_id,
+           executions.conversation, executions.input_text, executions.context, executions.output_text,
            CASE
                WHEN feedback.withdrawn_at IS NOT NULL THEN NULL
                WHEN feedback.correction_text IS NOT NULL THEN 'correction'
@@ -52,24 +54,33 @@ WITH classified AS (
 
 DERIVE = text(f"""{CLASSIFIED}
 INSERT INTO learning_examples AS known (
-    agent_id, feedback_id, example_type, source, input_text, original_output, expected_output
+    agent_id, feedback_id, example_type, source, conversation, user_id, issue_categories, rating,
+    input_text, context, original_output, expected_output
 )
-SELECT agent_id, id, example_type, source, input_text, output_text,
+SELECT agent_id, id, example_type, source, conversation, user_id, issue_categories, rating,
+       input_text, context, output_text,
        CASE example_type WHEN 'correction' THEN correction_text WHEN 'positive' THEN output_text END
 FROM classified
 WHERE example_type IS NOT NULL
 ORDER BY id
 ON CONFLICT (organization_id, feedback_id) DO UPDATE SET
     example_type = excluded.example_type,
+    conversation = excluded.conversation,
+    user_id = excluded.user_id,
+    issue_categories = excluded.issue_categories,
+    rating = excluded.rating,
     input_text = excluded.input_text,
+    context = excluded.context,
     original_output = excluded.original_output,
     expected_output = excluded.expected_output,
-    status = 'pending'
-WHERE known.status IN ('pending', 'withdrawn')
+    status = 'pending',
+    ranked_at = NULL
+WHERE known.status IN ('pending', 'withdrawn') AND known.reviews_done = 0 AND known.held = 0
 """)  # noqa: S608 - the classification is a constant
 
 WITHDRAW = text(f"""{CLASSIFIED}
 UPDATE learning_examples AS known SET status = 'withdrawn'
 FROM classified
-WHERE known.feedback_id = classified.id AND classified.example_type IS NULL AND known.status = 'pending'
+WHERE known.feedback_id = classified.id AND classified.example_type IS NULL
+  AND known.status = 'pending' AND known.reviews_done = 0
 """)  # noqa: S608 - the classification is a constant

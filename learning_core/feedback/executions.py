@@ -99,24 +99,27 @@ RECORD = text(f"""
 WITH incoming AS (
     SELECT entry.*, agents.id AS agent
     FROM jsonb_to_recordset(CAST(:entries AS jsonb)) AS entry (
-        execution_id text, agent_id text, input_text text, output_text text, prompt_version text,
+        execution_id text, agent_id text, conversation_id text, input_text text, context text,
+        output_text text, prompt_version text,
         user_id text, latency_ms float8, cost_usd numeric, error text, created_at timestamptz
     )
     JOIN agents ON agents.key = entry.agent_id
 ),
 written AS (
     INSERT INTO executions AS known (
-        key, agent_id, prompt_version, user_id, input_text, output_text, error, latency_ms, cost_usd,
-        created_at, reported_at
+        key, agent_id, conversation, prompt_version, user_id, input_text, context, output_text, error,
+        latency_ms, cost_usd, created_at, reported_at
     )
-    SELECT execution_id, agent, prompt_version, user_id, input_text, output_text, error, latency_ms, cost_usd,
-           coalesce(created_at, now()), now()
+    SELECT execution_id, agent, conversation_id, prompt_version, user_id, input_text, context, output_text,
+           error, latency_ms, cost_usd, coalesce(created_at, now()), now()
     FROM incoming
     ORDER BY execution_id
     ON CONFLICT (organization_id, key) DO UPDATE SET
         prompt_version = coalesce(known.prompt_version, excluded.prompt_version),
+        conversation = coalesce(excluded.conversation, known.conversation),
         user_id = coalesce(excluded.user_id, known.user_id),
         input_text = coalesce(excluded.input_text, known.input_text),
+        context = coalesce(excluded.context, known.context),
         output_text = coalesce(excluded.output_text, known.output_text),
         error = coalesce(excluded.error, known.error),
         latency_ms = coalesce(excluded.latency_ms, known.latency_ms),

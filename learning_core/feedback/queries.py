@@ -443,17 +443,18 @@ def execution(session: Session, key: str) -> pd.DataFrame:
 def feedback_of_execution(session: Session, key: str) -> pd.DataFrame:
     """Return all feedback on an execution: id (key), created_at (UTC), feedback_type, rating, accuracy,
     helpfulness, clarity, completeness, issue_categories, feedback_text, correction_text, user_id, source,
-    withdrawn (bool), example_type and example_status (str, missing where it made no example); oldest first.
+    withdrawn (bool), example_id, example_type, example_status (str, missing where it made no example);
+    oldest first.
     """
     return frame(
         session,
         """
-        SELECT feedback.key AS id, feedback.created_at, feedback_type, rating, accuracy, helpfulness, clarity,
-               completeness, issue_categories, feedback_text, correction_text, feedback.user_id,
-               feedback.source, withdrawn_at IS NOT NULL AS withdrawn,
-               learning_examples.example_type, learning_examples.status AS example_status
+        SELECT feedback.key AS id, feedback.created_at, feedback_type, feedback.rating, accuracy, helpfulness,
+               clarity, completeness, feedback.issue_categories, feedback_text, correction_text,
+               feedback.user_id, feedback.source, withdrawn_at IS NOT NULL AS withdrawn,
+               CAST(example.id AS text) AS example_id, example_type, status AS example_status
         FROM agent_feedback AS feedback
-        LEFT JOIN learning_examples ON learning_examples.feedback_id = feedback.id
+        LEFT JOIN learning_examples AS example ON example.feedback_id = feedback.id
         WHERE feedback.execution_id = (SELECT id FROM executions WHERE key = :key)
         ORDER BY feedback.created_at
         """,

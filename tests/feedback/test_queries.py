@@ -94,7 +94,8 @@ QUESTIONS = {
         {"id": TEXT, "created_at": TIME, "feedback_type": TEXT}
         | dict.fromkeys(SCALES, STARS)
         | {"issue_categories": OBJECT, "feedback_text": TEXT, "correction_text": TEXT, "user_id": TEXT}
-        | {"source": TEXT, "withdrawn": FLAG, "example_type": TEXT, "example_status": TEXT},
+        | {"source": TEXT, "withdrawn": FLAG}
+        | dict.fromkeys(["example_id", "example_type", "example_status"], TEXT),
     ),
     "pending_examples": (
         lambda session: queries.pending_examples(session),

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import contextmanager
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 from sqlalchemy import ForeignKeyConstraint, text
-from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from learning_core import access, db
+from learning_core.access import Caller
 from learning_core.feedback.collect import collect
 from learning_core.feedback.executions import record
-from learning_core.schema import Base
+from learning_core.schema import Base, Role
 from tests.factories import execution, feedback, populate
 
 TABLES = [table.name for table in Base.metadata.sorted_tables if "organization_id" in table.columns]
-CHANGEABLE = [name for name in TABLES if name != "audit_log"]
-REFERENCES = [
+APPEND_ONLY = ["audit_log"]
+FROZEN = ["training_datasets", "dataset_examples", "dataset_uses"]
+KEPT = [*FROZEN, "expert_annotations"]
+"""What goes with its organisation and not before."""
+CHANGEABLE = [name for name in TABLES if name not in APPEND_ONLY + FROZEN]
+REFERENCES = sorted(
     (table.name, constraint.column_keys[1], constraint.referred_table.name)
     for table in Base.metadata.sorted_tables
     for constraint in table.constraints
     if isinstance(constraint, ForeignKeyConstraint) and len(constraint.column_keys) == 2
-]
+)
 
 
 @pytest.fixture
@@ -33,6 +39,14 @@ def neighbours(organization, other_organization):
     populate(organization)
     populate(other_organization)
     return organization, other_organization
+
+
+@contextmanager
+def trying(organization):
+    """Open a transaction of an organisation in which somebody acts who may do all there is to do."""
+    with db.organization_session(organization.id) as session:
+        access.act_as(session, Caller(organization.id, "mallory", Role.ADMIN), "review")
+        yield session
 
 
 def rows(organization, table: str) -> list[str]:
@@ -74,7 +88,7 @@ def test_an_organisation_sees_its_own_rows_only(neighbours, table):
 def test_changing_rows_of_another_organisation_finds_none(neighbours, table, statement):
     one, other = neighbours
     before = rows(other, table)
-    with db.organization_session(one.id) as session:
+    with trying(one) as session:
         assert session.execute(text(statement.format(table)), {"other": other.id}).rowcount == 0
     assert rows(other, table) == before
 
@@ -82,14 +96,14 @@ def test_changing_rows_of_another_organisation_finds_none(neighbours, table, sta
 @pytest.mark.parametrize("table", TABLES)
 def test_a_row_cannot_be_inserted_for_another_organisation(neighbours, table):
     one, other = neighbours
-    with pytest.raises(ProgrammingError, match=REFUSED), db.organization_session(one.id) as session:
+    with pytest.raises(ProgrammingError, match=REFUSED), trying(one) as session:
         session.execute(text(f"INSERT INTO {table} (organization_id) VALUES (:other)"), {"other": other.id})
 
 
 @pytest.mark.parametrize("table", CHANGEABLE)
 def test_a_row_cannot_be_moved_to_another_organisation(neighbours, table):
     one, other = neighbours
-    with pytest.raises(ProgrammingError, match=REFUSED), db.organization_session(one.id) as session:
+    with pytest.raises(ProgrammingError, match=REFUSED), trying(one) as session:
         session.execute(text(f"UPDATE {table} SET organization_id = :other"), {"other": other.id})
 
 
@@ -101,9 +115,81 @@ def test_a_row_cannot_refer_to_a_row_of_another_organisation(neighbours, table, 
     one, other = neighbours
     with db.organization_session(other.id) as session:
         foreign = session.execute(text(f"SELECT id FROM {referred}")).scalars().first()
-    refused = pytest.raises(IntegrityError, match=f"{table}_{referred}_fkey")
-    with refused, db.organization_session(one.id) as session:
-        session.execute(text(f"UPDATE {table} SET {column} = :foreign"), {"foreign": foreign})
+    one_row = f"UPDATE {table} SET {column} = :foreign WHERE ctid = (SELECT min(ctid) FROM {table})"
+    is_unseen = (table, column) == ("dataset_examples", "dataset_id")  # a policy looks before the key does
+    reason = REFUSED if is_unseen else f"{table}_{referred}_fkey"
+    attempt = text(INSERTS.get((table, column), one_row))
+    with trying(one) as session:
+        session.execute(text(NEW_VERSION))
+        with pytest.raises(DBAPIError, match=reason):
+            session.execute(attempt, {"foreign": foreign})
+
+
+NEW_VERSION = """
+INSERT INTO training_datasets
+    (name, version, rules, seed, content_hash, example_count, statistics, gates, created_by)
+VALUES ('stolen', 1, '{}', '', '', 1, '{}', '{}', 'mallory')
+"""
+INSERTS = {
+    ("dataset_examples", "dataset_id"): """
+        INSERT INTO dataset_examples (dataset_id, example_id, split, group_name, content)
+        SELECT :foreign, id, 'test', 'one', '{}' FROM learning_examples LIMIT 1
+    """,
+    ("dataset_examples", "example_id"): """
+        INSERT INTO dataset_examples (dataset_id, example_id, split, group_name, content)
+        SELECT id, :foreign, 'test', 'one', '{}' FROM training_datasets WHERE name = 'stolen'
+    """,
+    ("dataset_uses", "dataset_id"): """
+        INSERT INTO dataset_uses (dataset_id, split, purpose, used_by)
+        VALUES (:foreign, 'test', 'a look', 'mallory')
+    """,
+}
+"""What cannot be updated can still be inserted."""
+
+
+# ---------------------------------------------------------------- what nobody changes, not even their own
+
+
+@pytest.mark.parametrize("table", FROZEN)
+def test_a_frozen_row_cannot_be_changed(neighbours, table):
+    one, _ = neighbours
+    for column in Base.metadata.tables[table].columns:
+        with pytest.raises(ProgrammingError, match="permission denied"), trying(one) as session:
+            session.execute(text(f"UPDATE {table} SET {column.name} = {column.name}"))
+
+
+@pytest.mark.parametrize("table", KEPT)
+def test_what_is_kept_cannot_be_deleted_while_its_organisation_lives(neighbours, table):
+    one, other = neighbours
+    before = rows(one, table), rows(other, table)
+    with trying(one) as session:
+        assert session.execute(text(f"DELETE FROM {table}")).rowcount == 0
+    assert (rows(one, table), rows(other, table)) == before
+
+
+@pytest.mark.parametrize("table", KEPT)
+def test_removing_an_organisation_lets_go_of_nothing_that_another_one_keeps(neighbours, table):
+    one, other = neighbours
+    before = rows(other, table)
+    with trying(one) as session:
+        access.remove_organization(session, Caller(one.id, "mallory", Role.ADMIN))
+        for last in reversed(TABLES):
+            if last not in APPEND_ONLY:
+                session.execute(text(f"DELETE FROM {last}"))
+    assert rows(one, table) == []
+    assert rows(other, table) == before
+
+
+def test_nothing_is_added_to_a_version_once_it_is_frozen(neighbours):
+    one, _ = neighbours
+    with pytest.raises(ProgrammingError, match=REFUSED), trying(one) as session:
+        session.execute(
+            text("""
+                INSERT INTO dataset_examples (dataset_id, example_id, split, group_name, content)
+                SELECT version.id, example.id, 'train', 'two', '{}'
+                FROM training_datasets AS version, learning_examples AS example WHERE example.key = 'held'
+            """)
+        )
 
 
 # ---------------------------------------------------------------- through the API
@@ -111,16 +197,25 @@ def test_a_row_cannot_refer_to_a_row_of_another_organisation(neighbours, table, 
 THEIR_EXECUTION = {"execution_id": "their-e1", "agent_id": "their-agent"}
 RATING = {"id": "their-f1", **THEIR_EXECUTION, "feedback_type": "star_rating", "rating": 1}
 THUMBS_DOWN = {**THEIR_EXECUTION, "feedback_type": "thumbs_down"}
+THEIR_EXAMPLE = "01900000-0000-7000-8000-000000000000"
 ABOUT_THE_OTHER = [
-    ("POST", "feedback", RATING),
-    ("POST", "feedback/batch", [RATING]),
-    ("POST", "executions", THEIR_EXECUTION | {"output_text": "Mine now."}),
-    ("POST", "widget/tokens", THEIR_EXECUTION),
-    ("DELETE", "feedback/their-f1", None),
-    ("GET", "feedback/stats/their-agent", None),
-    ("GET", "feedback/issues/their-agent", None),
-    ("GET", "stats", None),
+    ("POST", "feedback", RATING, 201),
+    ("POST", "feedback/batch", [RATING], 201),
+    ("POST", "executions", THEIR_EXECUTION | {"output_text": "Mine now."}, 201),
+    ("POST", "widget/tokens", THEIR_EXECUTION, 201),
+    ("DELETE", "feedback/their-f1", None, 404),
+    ("GET", "feedback/stats/their-agent", None, 404),
+    ("GET", "feedback/issues/their-agent", None, 404),
+    ("GET", "stats", None, 200),
+    ("GET", "annotations/queue", None, 200),
+    ("GET", "annotations/queue?claim=true&agent_id=their-agent", None, 200),
+    ("DELETE", "annotations/queue", None, 204),
+    ("POST", "annotations", {"example_id": THEIR_EXAMPLE, "approved": True}, 404),
+    ("POST", "annotations", {"example_id": THEIR_EXAMPLE, "notes": "Read by me."}, 404),
+    ("POST", "demonstrations", {"agent_id": "their-agent", "task": "Spy.", "final_output": "Seen."}, 201),
+    ("GET", "datasets/their-agent", None, 404),
 ]
+"""Method, path and body of an attempt, and its answer."""
 
 
 @pytest.fixture
@@ -130,18 +225,26 @@ def theirs(other_organization):
     with db.organization_session(other_organization.id) as session:
         record(session, [execution(**THEIR_EXECUTION)])
         collect(session, [feedback(id="their-f1", **THEIR_EXECUTION, rating=5)], "api")
+        session.execute(text(THEIR_EXAMPLES), {"id": THEIR_EXAMPLE})
     return other_organization
 
 
-@pytest.mark.parametrize(("method", "path", "body"), ABOUT_THE_OTHER)
-def test_a_key_reaches_nothing_of_another_organisation(sender, theirs, method, path, body):
+THEIR_EXAMPLES = """
+INSERT INTO learning_examples (id, agent_id, example_type, source, input_text, expected_output)
+SELECT :id, id, 'positive', 'api', 'When is it due?', 'On the tenth.' FROM agents WHERE key = 'their-agent'
+"""
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), ABOUT_THE_OTHER)
+def test_a_key_reaches_nothing_of_another_organisation(as_role, theirs, method, path, body, status):
     before = everything(theirs)
-    answer = sender.request(method, path, json=body)
-    names_theirs = "/their-" in path
-    assert answer.status_code == (404 if names_theirs else 201 if body else 200)
+    answer = as_role("admin").request(method, path, json=body)
+    assert answer.status_code == status
     if path == "stats":
         assert answer.json()["agents"] == []
         assert answer.json()["overall"]["feedback_count"] == 0
+    elif path.startswith("annotations/queue") and method == "GET":
+        assert answer.json() == {"items": []}
     assert everything(theirs) == before
 
 
@@ -154,8 +257,11 @@ def test_the_attempts_cover_every_route_that_takes_a_key(client):
         if path.startswith("/learning/") and path != "/learning/widget/feedback"
     }
     tried = {
-        (method, path.replace("their-agent", "{agent_id}").replace("their-f1", "{feedback_id}"))
-        for method, path, _ in ABOUT_THE_OTHER
+        (
+            method,
+            path.partition("?")[0].replace("their-agent", "{agent_id}").replace("their-f1", "{feedback_id}"),
+        )
+        for method, path, _, _ in ABOUT_THE_OTHER
     }
     assert tried == routes
 

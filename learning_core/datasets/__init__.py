@@ -1,0 +1,1 @@
+"""Approved examples as frozen datasets: curation, splits, versions, exports."""

@@ -1,0 +1,331 @@
+"""The one write path of judgements: who may judge, what is stored, and what becomes of the example."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from learning_core import access
+from learning_core.access import Caller
+from learning_core.errors import Conflict, InvalidInput, NotFound, NotPermitted
+from learning_core.feedback.entries import LongText, Text
+from learning_core.review import queue
+from learning_core.review.verdicts import WEIGHTS, Case, Judgement, Verdict, judge
+from learning_core.schema import OPEN, AnnotationType, Decision, ExampleStatus, IssueCategory, Preference
+from learning_core.settings import settings
+
+Score = float | None
+
+
+class AnnotationEntry(BaseModel):
+    """An expert's judgement of an example, as a page or the API sends it. Scores are 0-1."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    example_id: UUID
+    annotation_type: AnnotationType | None = Field(None, description="Follows from the content by default.")
+    decision: Decision | None = Field(None, description="Without one, this is a remark.")
+    approved: bool | None = Field(None, description="Short for the decisions approve and reject.")
+    preference: Preference | None = None
+    preference_strength: int | None = Field(None, ge=1, le=5)
+    technical_accuracy: Score = Field(None, ge=0, le=1)
+    professional_quality: Score = Field(None, ge=0, le=1)
+    completeness: Score = Field(None, ge=0, le=1)
+    clarity: Score = Field(None, ge=0, le=1)
+    difficulty: Score = Field(None, ge=0, le=1)
+    issue_categories: list[IssueCategory] | None = Field(None, max_length=len(IssueCategory))
+    corrected_output: LongText | None = None
+    notes: Text | None = None
+    improvement_suggestions: Text | None = None
+    duration_ms: float | None = Field(None, ge=0, le=86_400_000)
+
+    @model_validator(mode="after")
+    def settle_what_follows(self) -> AnnotationEntry:
+        """Derive decision and type, and refuse what says nothing or contradicts itself."""
+        if self.approved is not None:
+            meant = Decision.APPROVE if self.approved else Decision.REJECT
+            if self.decision not in (None, meant):
+                raise ValueError("approved and decision contradict each other")
+            self.decision = meant
+        if self.preference and self.decision is None:
+            self.decision = Decision.APPROVE
+        if self.corrected_output == "":
+            self.corrected_output = None
+        if self.annotation_type is None:
+            self.annotation_type = self._type()
+        if self.decision is None and not self._says_something():
+            raise ValueError("give a decision, or say something: notes, a difficulty or issue categories")
+        return self
+
+    def _type(self) -> AnnotationType:
+        if self.corrected_output is not None:
+            return AnnotationType.CORRECTION
+        if self.decision is not None or self.scores:
+            return AnnotationType.QUALITY_ASSESSMENT
+        if self.difficulty is not None:
+            return AnnotationType.DIFFICULTY_RATING
+        if self.issue_categories:
+            return AnnotationType.CATEGORIZATION
+        return AnnotationType.EXPLANATION
+
+    def _says_something(self) -> bool:
+        said = (self.notes, self.improvement_suggestions, self.issue_categories, self.corrected_output)
+        return any(said) or self.difficulty is not None or bool(self.scores)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Return the scores that were given."""
+        given = {name: getattr(self, name) for name in WEIGHTS}
+        return {name: score for name, score in given.items() if score is not None}
+
+
+class Outcome(NamedTuple):
+    """What became of an annotation and of its example."""
+
+    annotation_id: UUID
+    example_id: UUID
+    example_status: str
+    quality_score: float | None
+    is_usable: bool
+
+
+def annotate(session: Session, caller: Caller, entry: AnnotationEntry, source: str = "page") -> Outcome:
+    """Store a judgement, end its lease, and let the example become what its judgements come to.
+
+    A remark (no decision) changes nothing about the example. A judgement of a gold item is measured and
+    changes nothing either.
+
+    Raises:
+        NotFound: there is no such example.
+        NotPermitted: the caller's role may not review, or the caller wrote what is to be judged.
+        Conflict: somebody else holds the example, the caller judged it before, or it is settled.
+        InvalidInput: an approval of nothing, or a preference where there is nothing to choose from.
+    """
+    access.act_as(session, caller, "review")
+    queue.lock(session, entry.example_id)
+    if entry.decision is not None:
+        queue.release(session, caller, entry.example_id)
+    example = session.execute(STATE, {"example": entry.example_id, "me": caller.name}).one()
+    if entry.decision is None:
+        annotation = _store(session, caller, entry, source)
+        return _outcome(annotation, example, example)
+    _require_turn(example, caller)
+    _require_fit(example, entry)
+    annotation = _store(session, caller, entry, source, on_gold=example.is_gold)
+    if example.is_gold:
+        return Outcome(annotation, entry.example_id, ExampleStatus.PENDING, None, False)
+    verdict = retell(session, entry.example_id)
+    return _outcome(annotation, example, verdict)
+
+
+def undo(session: Session, caller: Caller, example_id: UUID) -> None:
+    """Take the caller's judgement of an example back and hold the example for them again.
+
+    Raises:
+        NotFound: the caller has not judged it.
+        Conflict: somebody took it up after the caller, it is part of a frozen dataset, or a gold item.
+    """
+    access.act_as(session, caller, "review")
+    queue.lock(session, example_id)
+    mine = session.execute(MINE, {"example": example_id, "me": caller.name}).one_or_none()
+    if mine is None:
+        raise NotFound("There is no judgement of yours to undo.")
+    if not mine.on_gold:
+        _require_free(mine)
+    session.execute(text("UPDATE expert_annotations SET undone_at = now() WHERE id = :id"), {"id": mine.id})
+    if not mine.on_gold:
+        retell(session, example_id)
+    queue.hold(session, caller, example_id)
+    access.audit(session, caller, "annotation.undone", str(example_id))
+
+
+def retell(session: Session, example_id: UUID) -> Verdict:
+    """Let an example become what its judgements come to; the caller holds its lock."""
+    row = session.execute(CASE, {"example": example_id}).one()
+    has_alternative = row.alternative_output is not None
+    alternatives = (row.original_output, row.alternative_output) if has_alternative else None
+    case = Case(row.expected_output, row.author, row.overlap, alternatives)
+    verdict = judge(case, judgements(session, example_id), settings().review_disagreement)
+    session.execute(
+        SETTLE,
+        {
+            "example": example_id,
+            "status": verdict.status,
+            "wanted": verdict.reviews_wanted,
+            "output": verdict.output,
+            "quality": verdict.quality,
+            "verified": verdict.is_verified,
+        },
+    )
+    session.execute(
+        VERIFY,
+        {
+            "example": example_id,
+            "ids": list(verdict.confirmed),
+            "names": list(verdict.confirmed.values()),
+        },
+    )
+    return verdict
+
+
+def judgements(session: Session, example_id: UUID) -> list[Judgement]:
+    """Return the judgements of an example in the order in which they were given."""
+    rows = session.execute(JUDGEMENTS, {"example": example_id})
+    return [
+        Judgement(
+            id=row.id,
+            annotator=row.annotator,
+            decision=Decision(row.decision),
+            corrected_output=row.corrected_output,
+            preference=Preference(row.preference) if row.preference else None,
+            scores={name: getattr(row, name) for name in WEIGHTS if getattr(row, name) is not None},
+        )
+        for row in rows
+    ]
+
+
+def is_usable(status: str, quality: float | None) -> bool:
+    """Return whether an example is good enough to train on."""
+    return status == ExampleStatus.APPROVED and quality is not None and quality >= settings().training_quality
+
+
+def _require_free(judgement: Any) -> None:
+    if judgement.is_frozen:
+        raise Conflict("This example is part of a frozen dataset; what it rests on cannot be undone.")
+    if judgement.is_gold:
+        raise Conflict("This example serves as a gold item; what it rests on cannot be undone.")
+    if judgement.is_followed:
+        raise Conflict("Somebody has taken this example up after you; it is too late to undo.")
+
+
+def _require_fit(example: Any, entry: AnnotationEntry) -> None:
+    is_preference = example.example_type == "preference"
+    if bool(entry.preference) and not is_preference:
+        raise InvalidInput("There are no two outputs to choose from.", field="preference")
+    if entry.decision is not Decision.APPROVE:
+        return
+    if is_preference and not entry.preference:
+        raise InvalidInput("Say which output is better: a, b or tie.", field="preference")
+    shown = example.expected_output if example.is_gold else example.approved_output or example.expected_output
+    output = entry.corrected_output or shown
+    if not is_preference and not output:
+        raise InvalidInput("Write the answer that should have been given.", field="corrected_output")
+
+
+def _require_turn(example: Any, caller: Caller) -> None:
+    if example.has_judged:
+        raise Conflict("You have judged this example already.")
+    if example.author == caller.name:
+        raise NotPermitted("You wrote this answer; somebody else has to judge it.")
+    if example.is_gold or example.is_open or example.status == ExampleStatus.DISPUTED:
+        return
+    raise Conflict(
+        "Somebody else holds this example at the moment."
+        if example.is_waiting
+        else "This example does not wait for a judgement any more."
+    )
+
+
+def _store(
+    session: Session, caller: Caller, entry: AnnotationEntry, source: str, *, on_gold: bool = False
+) -> UUID:
+    values = entry.model_dump(exclude={"approved"})
+    values |= {"annotator": caller.name, "source": source, "on_gold": on_gold}
+    stored: UUID = session.execute(STORE, values).scalar_one()
+    return stored
+
+
+def _outcome(annotation: UUID, example: Any, now: Any) -> Outcome:
+    quality = now.quality if isinstance(now, Verdict) else now.quality_score
+    return Outcome(annotation, example.id, now.status, quality, is_usable(now.status, quality))
+
+
+WAITING = "status = ANY (ARRAY['pending', 'needs_revision', 'approved']) AND reviews_done < reviews_wanted"
+
+STATE = text(f"""
+SELECT example.id, example_type, status, author, expected_output, approved_output, quality_score,
+       gold_decision IS NOT NULL AS is_gold, {OPEN} AS is_open, held > 0 AND {WAITING} AS is_waiting,
+       EXISTS (
+           SELECT FROM expert_annotations AS mine
+           WHERE mine.example_id = example.id AND annotator = :me
+             AND decision IS NOT NULL AND undone_at IS NULL
+           OFFSET 0  -- by key, also before the table is first analysed
+       ) AS has_judged
+FROM learning_examples AS example WHERE id = :example
+""")  # noqa: S608 - made of constants
+
+STORE = text("""
+INSERT INTO expert_annotations (
+    example_id, annotator, annotation_type, decision, preference, preference_strength, technical_accuracy,
+    professional_quality, completeness, clarity, difficulty, issue_categories, corrected_output, notes,
+    improvement_suggestions, on_gold, source, duration_ms
+)
+VALUES (
+    :example_id, :annotator, :annotation_type, :decision, :preference, :preference_strength,
+    :technical_accuracy, :professional_quality, :completeness, :clarity, :difficulty, :issue_categories,
+    :corrected_output, nullif(:notes, ''), nullif(:improvement_suggestions, ''), :on_gold, :source,
+    :duration_ms
+)
+RETURNING id
+""")
+
+CASE = text("""
+SELECT expected_output, author, overlap, original_output, alternative_output
+FROM learning_examples WHERE id = :example
+""")
+
+JUDGEMENTS = text("""
+SELECT id, annotator, decision, corrected_output, preference, technical_accuracy, professional_quality,
+       completeness, clarity
+FROM expert_annotations
+WHERE example_id = :example AND decision IS NOT NULL AND undone_at IS NULL AND NOT on_gold
+ORDER BY created_at, id
+""")
+
+SETTLE = text("""
+UPDATE learning_examples AS example
+SET status = CASE WHEN flagged_by IS NOT NULL OR status = 'withdrawn' THEN status ELSE :status END,
+    reviews_wanted = :wanted, approved_output = :output, quality_score = :quality,
+    human_verified = :verified,
+    reviews_done = (
+        SELECT CAST(count(*) AS int2) FROM expert_annotations
+        WHERE example_id = :example AND decision IS NOT NULL AND undone_at IS NULL AND NOT on_gold
+    ),
+    settled_at = CASE WHEN flagged_by IS NOT NULL THEN settled_at
+                      WHEN :status IN ('approved', 'rejected') THEN coalesce(settled_at, now()) END
+WHERE id = :example
+""")
+
+VERIFY = text("""
+WITH confirmed AS (
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:names AS text[])) AS confirmed (id, name)
+)
+UPDATE expert_annotations AS annotation
+SET verified_by = confirmed.name,
+    verified_at = CASE WHEN confirmed.name IS NOT NULL THEN coalesce(annotation.verified_at, now()) END
+FROM expert_annotations AS every LEFT JOIN confirmed USING (id)
+WHERE annotation.id = every.id AND every.example_id = :example
+  AND annotation.verified_by IS DISTINCT FROM confirmed.name
+""")
+
+MINE = text("""
+SELECT annotation.id, on_gold,
+       EXISTS (
+           SELECT FROM expert_annotations AS later
+           WHERE later.example_id = annotation.example_id AND later.annotator <> :me
+             AND later.decision IS NOT NULL AND later.undone_at IS NULL
+             AND (later.created_at, later.id) > (annotation.created_at, annotation.id)
+       ) OR status <> 'pending' AND EXISTS (
+           SELECT FROM review_leases AS other
+           WHERE other.example_id = annotation.example_id AND reviewer <> :me AND leased_until > now()
+       ) AS is_followed,
+       gold_decision IS NOT NULL AS is_gold,
+       EXISTS (SELECT FROM dataset_examples WHERE example_id = annotation.example_id) AS is_frozen
+FROM expert_annotations AS annotation
+JOIN learning_examples AS example ON example.id = annotation.example_id
+WHERE annotation.example_id = :example AND annotator = :me AND decision IS NOT NULL AND undone_at IS NULL
+""")

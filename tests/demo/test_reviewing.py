@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from learning_core import db
+from learning_core.demo.load import create_demo
+from learning_core.demo.reviewing import EXPERTS, review
+
+
+@pytest.fixture(scope="module")
+def reviewed(database):
+    organization = create_demo(f"Demo {uuid4().hex[:8]}")
+    review(str(organization.id), "7")
+    return organization
+
+
+@pytest.fixture
+def ask(reviewed):
+    def rows(statement: str) -> list:
+        with db.organization_session(reviewed.id) as session:
+            return session.execute(text(statement)).all()
+
+    return rows
+
+
+def test_some_examples_are_settled_and_some_still_wait(ask):
+    statuses = dict(tuple(row) for row in ask("SELECT status, count(*) FROM learning_examples GROUP BY 1"))
+    assert statuses["approved"] > 40
+    assert statuses["pending"] > 40
+    assert {"rejected", "needs_revision"} <= statuses.keys()
+
+
+def test_every_expert_judged_and_none_judged_twice(ask):
+    names = {row.annotator for row in ask("SELECT DISTINCT annotator FROM expert_annotations")}
+    assert names == {expert.name for expert in EXPERTS}
+    assert ask("SELECT 1 FROM expert_annotations GROUP BY example_id, annotator HAVING count(*) > 1") == []
+
+
+def test_judgements_come_after_the_feedback_and_not_from_the_future(ask):
+    assert (
+        ask("""
+            SELECT 1 FROM expert_annotations AS annotation
+            JOIN learning_examples AS example ON example.id = example_id
+            WHERE annotation.created_at < example.created_at OR annotation.created_at > now()
+        """)
+        == []
+    )
+
+
+def test_a_first_dataset_is_frozen_and_learns_from_no_gold_item(ask):
+    [version] = ask("SELECT version, example_count FROM training_datasets")
+    assert version.version == 1
+    assert version.example_count > 20
+    assert len(ask("SELECT id FROM learning_examples WHERE gold_decision IS NOT NULL")) == 4
+    frozen = "SELECT 1 FROM dataset_examples JOIN learning_examples AS example ON example.id = example_id"
+    assert ask(f"{frozen} WHERE gold_decision IS NOT NULL") == []
+
+
+def test_a_review_that_is_run_again_goes_on_where_it_was(reviewed, ask):
+    counted = "SELECT (SELECT count(*) FROM expert_annotations), (SELECT count(*) FROM training_datasets)"
+    before = ask(counted)[0]
+    review(str(reviewed.id), "7")
+    after = ask(counted)[0]
+    assert after[0] >= before[0]
+    twice = "SELECT 1 FROM expert_annotations GROUP BY example_id, annotator HAVING count(*) > 1"
+    assert ask(twice) == []
+    assert 1 <= after[1] <= 2
