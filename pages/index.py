@@ -6,6 +6,7 @@ import streamlit as st
 
 from learning_core.errors import LearningError
 from pages.components import session, widgets
+from pages.components.review import judge
 
 STATIC = Path(__file__).parent / "static"
 
@@ -16,6 +17,9 @@ PAGES = [
     (st.Page("overview.py", title="Overview", default=True), "read"),
     (st.Page("feedback.py", title="Feedback"), "read"),
     (st.Page("issues.py", title="Common issues", url_path="issues"), "read"),
+    (st.Page("review.py", title="Review", url_path="review"), "read"),
+    (st.Page("demonstrations.py", title="Demonstrations", url_path="demonstrations"), "read"),
+    (st.Page("datasets.py", title="Datasets", url_path="datasets"), "read"),
     (st.Page("admin.py", title="Administration", url_path="admin"), "administer"),
 ]
 
@@ -27,6 +31,8 @@ try:
         page = st.navigation([page for page, right in PAGES if user.may(right)])
         if user.simulated:
             widgets.say_simulated(user)
+        if page.url_path != "review":
+            judge.leave(user)
         page.run()
 except LearningError as error:
     widgets.show_error(error)

@@ -122,6 +122,8 @@ else:
     st.caption(
         f"{count(pending['example_count'].sum(), 'example', 'examples')}, made from feedback of any time."
     )
+    if user.may("review") and st.button("Review them", type="primary"):
+        st.switch_page("review.py")
     st.dataframe(
         pending.assign(example_type=pending["example_type"].map(EXAMPLE_NAMES)),
         hide_index=True,

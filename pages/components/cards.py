@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
+from learning_core.datasets.curation import Gate
 from learning_core.feedback import trends
 from learning_core.feedback.intervals import Estimate
 from learning_core.feedback.metrics import Issue
@@ -17,6 +20,11 @@ def signed_percent(value: float) -> str:
 
 
 FORMATS = {"share": percent, "stars": stars, "change": signed_percent}
+
+
+def with_interval(estimate: Estimate, show: Callable[[float], str]) -> str:
+    """Return a figure with its interval for a cell of a table."""
+    return f"{show(estimate.value)} ({show(estimate.low)} to {show(estimate.high)})"
 
 
 def show_metric(
@@ -88,6 +96,31 @@ IMPROVEMENT_HELP = (
     "Satisfaction under the newest prompt version, relative to the version before it, over the last 365 "
     "days; for the agent with the most ratings."
 )
+
+
+def show_gate(gate: Gate, estimate: Estimate | None, counted: str) -> None:
+    """Show a requirement of training: what it takes, what there is, and whether that suffices."""
+    name, show = GATES[gate.name]
+    with st.container(border=True, height="stretch", gap="xsmall"):
+        st.metric(name, "—" if gate.found is None else show(gate.found))
+        outcome, color = GATE_OUTCOMES[gate.outcome]
+        st.badge(outcome, color=color)
+        interval = ""
+        if estimate:
+            interval = f"95 % interval {show(estimate.low)} to {show(estimate.high)}, "
+        st.caption(f"Training takes {show(gate.required)} or more. {interval}{gate.n:,} {counted}.")
+
+
+GATES = {
+    "quality": ("Mean quality", stars),
+    "human-verified": ("Human-verified", percent),
+    "agreement": ("Agreement of reviewers", percent),
+}
+GATE_OUTCOMES = {
+    "passed": ("Met", "green"),
+    "failed": ("Missed", "red"),
+    "not enough data": ("Too little data", "gray"),
+}
 
 
 def show_issue(name: str, issue: Issue, most: float) -> None:

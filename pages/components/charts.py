@@ -7,7 +7,7 @@ point's customdata is the agent it belongs to, the first the days it sums up.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from html import escape
 from typing import Any
@@ -181,6 +181,63 @@ def compare(figures: Sequence[tuple[str, Estimate]]) -> go.Figure:
     figure.update_layout(showlegend=False)
     figure.update_xaxes(range=[0.9, 5.1], dtick=1, showgrid=True, zeroline=False, title="Mean rating, 1 to 5")
     figure.update_yaxes(range=[len(figures) - 0.5, -0.8], type="category", showgrid=False)
+    return figure
+
+
+def composition(counts: pd.DataFrame, type_names: Mapping[str, str]) -> go.Figure:
+    """Draw how many examples of each type a dataset holds, one bar per type, parted by split."""
+    figure = _figure("")
+    types = counts["example_type"].drop_duplicates().tolist()
+    totals = counts.groupby("example_type")["example_count"].sum()
+    for color, (split, name) in zip(SERIES, SPLIT_NAMES.items(), strict=False):
+        rows = counts[counts["split"] == split]
+        figure.add_bar(
+            y=[f"{type_names[kind]} ({totals[kind]:,})" for kind in rows["example_type"]],
+            x=rows["example_count"],
+            orientation="h",
+            name=f"{name} ({rows['example_count'].sum():,})",
+            marker={"color": color, "line": {"width": 0}},
+            hovertemplate="%{x:,} examples<extra>%{fullData.name}</extra>",
+        )
+    order = [f"{type_names[kind]} ({totals[kind]:,})" for kind in reversed(types)]
+    figure.update_layout(barmode="stack", bargap=0.35, height=110 + 34 * len(types))
+    figure.update_layout(legend={"y": 1.0, "yanchor": "bottom"}, margin={"t": 34})
+    figure.update_xaxes(tickformat=",d", rangemode="tozero", showgrid=True)
+    figure.update_yaxes(showgrid=False, categoryorder="array", categoryarray=order)
+    return figure
+
+
+SPLIT_NAMES = {"train": "Training", "validation": "Validation", "test": "Test"}
+
+
+def agreement(months: Sequence[tuple[date, Estimate]], required: float) -> go.Figure:
+    """Draw the share of agreeing pairs per month with its interval, and the share that is required."""
+    figure = _figure("Agreeing pairs")
+    figure.add_scatter(
+        x=[month for month, _ in months],
+        y=[estimate.value for _, estimate in months],
+        mode="lines+markers",
+        line={"color": SERIES[0], "width": 2.5},
+        marker={"size": 8},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [estimate.high - estimate.value for _, estimate in months],
+            "arrayminus": [estimate.value - estimate.low for _, estimate in months],
+            "color": SERIES[0],
+            "thickness": 1.5,
+            "width": 5,
+        },
+        customdata=[
+            (f"{month:%B %Y}", estimate.low, estimate.high, estimate.n) for month, estimate in months
+        ],
+        hovertemplate="%{customdata[0]}<br>%{y:.1%} (95 % interval %{customdata[1]:.1%} to "
+        "%{customdata[2]:.1%}, %{customdata[3]:,} examples)<extra></extra>",
+    )
+    figure.add_hline(y=required, line={"dash": "dot", "width": 1.5, "color": SERIES[1]})
+    figure.update_yaxes(range=[0, 1.04], tickformat=".0%", dtick=0.2)
+    figure.update_xaxes(tickformat="%b<br>%Y", tickangle=0, dtick="M1" if len(months) < 9 else None)
+    figure.update_layout(showlegend=False)
     return figure
 
 

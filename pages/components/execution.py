@@ -10,11 +10,11 @@ import streamlit as st
 from learning_core import access, db
 from learning_core.feedback import collect
 from learning_core.feedback.entries import FeedbackEntry
-from learning_core.schema import FeedbackType, IssueCategory
+from learning_core.schema import ExampleStatus, ExampleType, FeedbackType, IssueCategory
 from pages.components import frames, texts, widgets
 from pages.components.charts import SCALE_NAMES
 from pages.components.session import User
-from pages.components.texts import ISSUE_NAMES, TYPE_NAMES, plain
+from pages.components.texts import EXAMPLE_NAMES, ISSUE_NAMES, STATUS_NAMES, TYPE_NAMES, plain
 
 MISSING = "Not reported yet: the agent sends it to /api/learning/executions."
 
@@ -84,7 +84,16 @@ def _show_feedback(user: User, row: Any, answer: str | None) -> None:
             else:
                 texts.as_written(correction)
         if _text(row.example_type):
-            st.caption(f"Became an example ({plain(row.example_type)}), {plain(row.example_status)}.")
+            _show_example(row)
+
+
+def _show_example(row: Any) -> None:
+    kind = EXAMPLE_NAMES[ExampleType(row.example_type)].lower()
+    status = STATUS_NAMES[ExampleStatus(row.example_status)].lower()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(f"Became an example ({kind}), {status}.", width="content")
+        if st.button("See its way so far", type="tertiary", key=f"example_{row.example_id}"):
+            st.switch_page("review.py", query_params={"example": row.example_id})
 
 
 def _stars(row: Any) -> str:

@@ -6,12 +6,19 @@ served another's rows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
+from learning_core.access import Caller
+from learning_core.datasets import queries as dataset_queries
+from learning_core.datasets import versions as dataset_versions
+from learning_core.datasets.curation import Rules
+from learning_core.datasets.versions import Change, Difference
 from learning_core.db import reading_session
 from learning_core.feedback import metrics, queries, themes, trends
 from learning_core.feedback.intervals import Estimate
@@ -19,7 +26,11 @@ from learning_core.feedback.metrics import Issue, Metrics
 from learning_core.feedback.queries import Window
 from learning_core.feedback.themes import Comment, Theme
 from learning_core.feedback.trends import Improvement, Standout
-from pages.components import charts
+from learning_core.review import consensus, gold
+from learning_core.review import queries as review_queries
+from learning_core.review import trace as traces
+from learning_core.review.agreement import Level
+from pages.components import charts, deck
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -172,3 +183,183 @@ def found_themes(
         rows = queries.comments(session, agent, window)
     comments = [Comment(row.text, row.is_complaint, row.id) for row in rows.itertuples()]
     return themes.find_themes(comments), themes.describe_method(comments), rows
+
+
+# ---------------------------------------------------------------- datasets
+
+
+@for_a_minute
+def approved_examples(organization_id: UUID) -> tuple[int, list[str], list[str]]:
+    """Return how many examples are approved, and of which agents and domains."""
+    with reading_session(organization_id) as session:
+        return (
+            dataset_queries.approved_count(session),
+            dataset_queries.agents(session),
+            dataset_queries.domains(session),
+        )
+
+
+@for_a_minute
+def preview(organization_id: UUID, rules: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return how many examples rules (as JSON) would select per type, and the newest of them."""
+    understood = Rules.model_validate_json(rules)
+    with reading_session(organization_id) as session:
+        return dataset_queries.preview(session, understood), dataset_queries.sample(session, understood)
+
+
+@for_a_minute
+def datasets(organization_id: UUID) -> list[Any]:
+    with reading_session(organization_id) as session:
+        return dataset_queries.versions(session)
+
+
+@for_a_minute
+def dataset_proposals(organization_id: UUID) -> list[Any]:
+    with reading_session(organization_id) as session:
+        return dataset_queries.proposals(session)
+
+
+@for_a_minute
+def composition(organization_id: UUID, dataset_id: UUID) -> pd.DataFrame:
+    with reading_session(organization_id) as session:
+        return dataset_queries.composition(session, dataset_id)
+
+
+@for_a_minute
+def dataset_examples(organization_id: UUID, dataset_id: UUID, split: str, limit: int) -> pd.DataFrame:
+    with reading_session(organization_id) as session:
+        return dataset_queries.members(session, dataset_id, split, limit)
+
+
+@for_a_minute
+def compared_datasets(
+    organization_id: UUID, before: UUID, after: UUID, limit: int
+) -> tuple[Difference, list[Change]]:
+    with reading_session(organization_id) as session:
+        return (
+            dataset_versions.difference(session, before, after),
+            dataset_versions.compare(session, before, after, limit),
+        )
+
+
+# ---------------------------------------------------------------- review
+
+
+@for_a_minute
+def agents_ever(organization_id: UUID) -> list[str]:
+    """Return all agents by name."""
+    with reading_session(organization_id) as session:
+        return sorted(str(agent) for agent in queries.agents(session, Window.last(1, date.today()))["agent"])
+
+
+@for_a_minute
+def review_choices(organization_id: UUID) -> dict[str, list[str]]:
+    """Return what waiting examples can be filtered by."""
+    with reading_session(organization_id) as session:
+        return review_queries.choices(session)
+
+
+@for_a_minute
+def review_progress(organization_id: UUID) -> review_queries.Progress:
+    with reading_session(organization_id) as session:
+        return review_queries.progress(session)
+
+
+@for_a_minute
+def guidelines(organization_id: UUID) -> dict[str, str]:
+    with reading_session(organization_id) as session:
+        return review_queries.guidelines(session)
+
+
+@for_a_minute
+def demonstrations(organization_id: UUID) -> pd.DataFrame:
+    with reading_session(organization_id) as session:
+        return review_queries.demonstrations(session)
+
+
+@for_a_minute
+def marks(organization_id: UUID, original: str | None, proposed: str | None) -> list[list[Any]] | None:
+    """Return how a proposed text differs from the original, word by word."""
+    return deck.marks(original, proposed)
+
+
+JUDGEMENTS_MEASURED = 20_000
+
+
+@for_a_minute
+def consensus_by_value(organization_id: UUID, agent: str | None) -> dict[str, consensus.Measured]:
+    """Return how far reviewers agree about each thing they judge."""
+    with reading_session(organization_id) as session:
+        said = {value: _said(session, value, agent) for value in review_queries.VALUES}
+    return {
+        value: consensus.measure(part, _level(value), np.random.default_rng(0))
+        for value, part in said.items()
+    }
+
+
+@for_a_minute
+def consensus_details(organization_id: UUID, agent: str | None, value: str) -> consensus.Details:
+    """Return the agreement about one thing by agent, month and pair of reviewers."""
+    with reading_session(organization_id) as session:
+        said = _said(session, value, agent)
+    return consensus.look_closer(said, _level(value), np.random.default_rng(0))
+
+
+def _said(session: Any, value: str, agent: str | None) -> list[consensus.Said]:
+    return review_queries.judgements(session, value, agent, JUDGEMENTS_MEASURED)
+
+
+def _level(value: str) -> Level:
+    return Level.NOMINAL if value == "decision" else Level.INTERVAL
+
+
+@for_a_minute
+def by_reviewer(organization_id: UUID) -> pd.DataFrame:
+    with reading_session(organization_id) as session:
+        return review_queries.by_reviewer(session)
+
+
+@for_a_minute
+def newest_examples(organization_id: UUID, status: str, agent: str | None) -> pd.DataFrame:
+    with reading_session(organization_id) as session:
+        return review_queries.newest(session, status, agent)
+
+
+def disputed(organization_id: UUID) -> tuple[list[Any], int]:
+    """Return the oldest disputed examples, and how many there are, as they are now."""
+    with reading_session(organization_id) as session:
+        return review_queries.disputed(session), review_queries.progress(session).disputed
+
+
+def flagged(organization_id: UUID, limit: int) -> tuple[list[Any], int]:
+    """Return the oldest flagged examples, and how many there are, as they are now."""
+    with reading_session(organization_id) as session:
+        return review_queries.flagged(session, limit), review_queries.progress(session).flagged
+
+
+def judgements_of(organization_id: UUID, example_id: UUID) -> list[Any]:
+    """Return the annotations of an example that were not undone, as they are now."""
+    with reading_session(organization_id) as session:
+        given = review_queries.annotations_of(session, example_id)
+    return [row for row in given if row.undone_at is None and not row.on_gold]
+
+
+def trace(organization_id: UUID, caller: Caller, example_id: UUID) -> tuple[traces.Trace | None, list[Any]]:
+    """Return the way of an example so far, and the dataset versions that hold it, as they are now."""
+    with reading_session(organization_id) as session:
+        return (
+            traces.trace(session, caller, example_id),
+            dataset_queries.versions_of_example(session, example_id),
+        )
+
+
+def accuracies(organization_id: UUID, annotator: str | None) -> list[gold.Accuracy]:
+    """Return the accuracy of each reviewer on gold items, or of one, as it is now."""
+    with reading_session(organization_id) as session:
+        return gold.accuracies(session, annotator)
+
+
+def gold_items(organization_id: UUID) -> pd.DataFrame:
+    """Return the gold items as they are now."""
+    with reading_session(organization_id) as session:
+        return review_queries.gold_items(session)

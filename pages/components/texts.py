@@ -13,7 +13,15 @@ from html import escape
 
 import streamlit as st
 
-from learning_core.schema import FeedbackType, IssueCategory
+from learning_core.schema import (
+    QUALITY_SCALES,
+    Decision,
+    ExampleStatus,
+    ExampleType,
+    FeedbackType,
+    IssueCategory,
+    Preference,
+)
 from pages.components import charts
 
 TYPE_NAMES = {
@@ -24,10 +32,21 @@ TYPE_NAMES = {
     FeedbackType.CORRECTION: "Correction",
     FeedbackType.REPORT_ISSUE: "Reported issue",
 }
-ISSUE_NAMES = {issue: issue.value.capitalize() for issue in IssueCategory} | {
-    IssueCategory.HALLUCINATION: "Made up",
-    IssueCategory.OTHER: "Something else",
+ISSUE_NAMES = {issue: issue.words for issue in IssueCategory}
+EXAMPLE_NAMES = {kind: kind.value.replace("_", " ").capitalize() for kind in ExampleType} | {
+    ExampleType.POSITIVE: "Good answer",
+    ExampleType.FAILURE: "Reported answer",
 }
+STATUS_NAMES = {status: status.value.replace("_", " ").capitalize() for status in ExampleStatus} | {
+    ExampleStatus.PENDING: "Waiting",
+}
+DECISION_NAMES = {
+    Decision.APPROVE: "Approve",
+    Decision.NEEDS_REVISION: "Needs revision",
+    Decision.REJECT: "Reject",
+}
+PREFERENCE_NAMES = {Preference.A: "A is better", Preference.B: "B is better", Preference.TIE: "Tie"}
+SCORE_NAMES = {scale: scale.replace("_", " ").capitalize() for scale in (*QUALITY_SCALES, "difficulty")}
 
 
 def plain(text: str, length: int = 80) -> str:
@@ -80,8 +99,30 @@ AS_WRITTEN = "white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext
 
 def word_difference(before: str, after: str) -> None:
     """Show what a correction struck out and put in, word by word."""
+    _show_marked(differences(before, after))
+
+
+def changed_places(before: str, after: str) -> None:
+    """Show what a correction struck out and put in, with a few of the words around it."""
+    _show_marked(
+        [
+            (_middle_out(old), _middle_out(new)) if old == new else (old, new)
+            for old, new in differences(before, after)
+        ]
+    )
+
+
+def _middle_out(text: str) -> str:
+    return text if len(text) <= 2 * AROUND else f"{text[:AROUND]} […] {text[-AROUND:]}"
+
+
+AROUND = 80
+"""How many characters of unchanged text are shown on either side of a change."""
+
+
+def _show_marked(pairs: list[tuple[str, str]]) -> None:
     pieces = []
-    for old, new in _differences(*(re.findall(r"\s+|\w+\s*|[^\w\s]\s*", text) for text in (before, after))):
+    for old, new in pairs:
         if old == new:
             pieces.append(escape(new))
             continue
@@ -132,3 +173,8 @@ SMALL = "font-size:.87em;opacity:.7"
 QUOTED = (
     AS_WRITTEN + ";border-left:3px solid color-mix(in srgb, currentColor 25%, transparent);padding-left:.7em"
 )
+
+
+def differences(before: str, after: str) -> list[tuple[str, str]]:
+    """Pair up what two texts share and what one has in place of the other, word by word and in order."""
+    return list(_differences(*(re.findall(r"\s+|\w+\s*|[^\w\s]\s*", text) for text in (before, after))))

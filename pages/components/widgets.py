@@ -96,13 +96,18 @@ def card(title: str) -> Iterator[None]:
 
 def choose_agent(agents: list[str]) -> str | None:
     """Ask for an agent; None means all of them."""
+    return choose("Agent", agents, "All agents", key="agent")
+
+
+def choose(label: str, options: list[str], every: str, *, key: str) -> str | None:
+    """Ask for one of several, or for all of them (None); the choice lives in the URL."""
     return st.selectbox(
-        "Agent",
-        agents,
+        label,
+        options,
         index=None,
-        placeholder="All agents",
+        placeholder=every,
         label_visibility="collapsed",
-        key="agent",
+        key=key,
         bind="query-params",
         width=240,
     )

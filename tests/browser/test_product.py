@@ -16,7 +16,16 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-PAGES = {"": "Overview", "feedback": "Feedback", "issues": "Common issues", "admin": "Administration"}
+PAGES = {
+    "": "Overview",
+    "feedback": "Feedback",
+    "issues": "Common issues",
+    "review": "Review",
+    "review?view_of_review=Agreement": "Review",
+    "demonstrations": "Demonstrations",
+    "datasets": "Datasets",
+    "admin": "Administration",
+}
 STREAMLITS_OWN = "[data-testid=stButtonGroup], [data-baseweb=select]"
 """Controls that Streamlit colours and sizes: the chosen segment in dark mode, a select's clear button."""
 
@@ -47,7 +56,8 @@ def troubles(page: Page, product) -> list[str]:
 
 
 def open_page(page: Page, product, path: str, title: str) -> None:
-    page.goto(f"{product.url}/{path}")
+    """Open a page of the demo; other tests of the same product make other organisations."""
+    page.goto(f"{product.url}/{path}{'&' if '?' in path else '?'}organization=Demo")
     expect(page.get_by_role("heading", name=title, exact=True).first).to_be_visible()
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     expect(page.get_by_test_id("stException")).to_have_count(0)

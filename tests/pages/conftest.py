@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from learning_core import db
 from learning_core.feedback import executions
 from learning_core.feedback.collect import collect
+from tests.review.conftest import act, judge, new_example, one_each, person  # noqa: F401 - fixtures
 
 PAGES = Path(__file__).parents[2] / "pages"
 
