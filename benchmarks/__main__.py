@@ -15,7 +15,7 @@ from benchmarks import figures, ground
 from benchmarks.figures import Finding
 from benchmarks.ground import Options
 
-NAMES = ("statistics", "throughput", "importing", "durability", "cold_start", "sessions")
+NAMES = ("statistics", "throughput", "importing", "durability", "review", "cold_start", "sessions")
 
 
 def main() -> int:

@@ -140,9 +140,14 @@ def new_organization(name: str) -> UUID:
 
 def new_key(organization_id: UUID) -> str:
     """Create an API key that may report."""
+    return new_keys(organization_id, ["benchmark"], Role.ENGINEER)[0]
+
+
+def new_keys(organization_id: UUID, names: Sequence[str], role: Role) -> list[str]:
+    """Create an API key of a role for each name."""
     operator = Caller(organization_id, "benchmark", Role.ADMIN)
     with db.organization_session(organization_id) as session:
-        return access.create_key(session, operator, "benchmark", Role.ENGINEER)
+        return [access.create_key(session, operator, name, role) for name in names]
 
 
 def report_executions(organization_id: UUID, agent: str = AGENT, count: int = KNOWN_EXECUTIONS) -> None:
@@ -230,12 +235,16 @@ def stop(process: psutil.Popen, patience_s: float = 20) -> None:
 
 
 @contextmanager
-def api_server(workers: int = 2) -> Iterator[tuple[psutil.Popen, int]]:
-    """Run the API alone, as an operator would for agents only; yield its first process and its port."""
+def api_server(
+    workers: int = 2, application: str = "learning_core.api:api", **more: str
+) -> Iterator[tuple[psutil.Popen, int]]:
+    """Run the API alone, as an operator would for agents only, with more set in its environment where given;
+    yield its first process and its port.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "learning_core.api:api", "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", application, "--port", str(port)]
     command += ["--workers", str(workers), "--no-access-log", "--log-level", "warning"]
-    with running(command, environment()) as process:
+    with running(command, environment(**more)) as process:
         await_answer(f"http://127.0.0.1:{port}/api/health", process)
         yield process, port
 
