@@ -21,6 +21,7 @@ if not now.feedback_count and not now.execution_count:
     widgets.show_empty("Nothing in this window", "Choose a longer one.")
     st.stop()
 
+quality, quality_change = frames.judged_quality(user.organization_id, window)
 improvements = frames.prompt_improvements(user.organization_id, Window.last(365, window.until))
 st.caption(f"All agents, {widgets.describe_window(window)}.")
 
@@ -66,11 +67,12 @@ with st.grid(3, gap="small"):
     )
     cards.show_metric(
         "Quality score",
-        None,
-        "share",
-        "",
-        missing="It needs examples that experts have reviewed; there is no review yet.",
-        help="Mean score that experts give to reviewed answers. It should rise.",
+        quality,
+        "score",
+        "judgements with scores",
+        quality_change,
+        missing="It starts with the first answer that an expert scores, under Review.",
+        help="Mean quality, 0 to 1, that experts saw in the answers they judged. It should rise.",
     )
 
 EXAMPLE_NAMES = {"correction": "Corrections", "failure": "Reported issues", "positive": "Praise"}

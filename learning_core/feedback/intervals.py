@@ -89,6 +89,34 @@ def mean_of_levels(counts: Sequence[int], confidence: float = 0.95) -> Estimate 
     return Estimate(value, max(value - half, LOWEST), min(value + half, HIGHEST), n)
 
 
+def mean_of_scores(n: int, total: float, square_total: float, confidence: float = 0.95) -> Estimate | None:
+    """Estimate the mean of scores (0-1) with Student's t-interval; None without scores.
+
+    As with stars, the spread is taken with one observation more: one of a uniform distribution, whose
+    variance is 1/12. One score alone says nothing about the spread, so its interval is the whole scale.
+
+    Args:
+        n: How many scores there are.
+        total: Their sum.
+        square_total: The sum of their squares.
+        confidence: Probability (0-1) with which such intervals hold the true mean.
+
+    >>> value, low, high, n = mean_of_scores(4, 3.0, 2.5)
+    >>> value, round(low, 2), round(high, 2)
+    (0.75, 0.29, 1.0)
+    """
+    if n < 0:
+        raise ValueError("there cannot be fewer than no scores")
+    if n == 0:
+        return None
+    value = total / n
+    if n == 1:
+        return Estimate(value, 0.0, 1.0, n)
+    spread = sqrt((max(0.0, square_total - n * value * value) + 1 / 12) / n)
+    half = _student_quantile(confidence, n - 1) * spread / sqrt(n)
+    return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), n)
+
+
 def difference(after: Estimate, before: Estimate) -> Estimate:
     """Estimate the change from one figure to another: after less before.
 

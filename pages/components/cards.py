@@ -19,7 +19,7 @@ def signed_percent(value: float) -> str:
     return f"{value:+.1%}".replace("%", " %")
 
 
-FORMATS = {"share": percent, "stars": stars, "change": signed_percent}
+FORMATS = {"share": percent, "stars": stars, "score": stars, "change": signed_percent}
 
 
 def with_interval(estimate: Estimate, show: Callable[[float], str]) -> str:
@@ -148,7 +148,7 @@ STANDINGS = {"met": "met", "missed": "missed", "open": "too close to call"}
 
 def _signed(change: Estimate, kind: str) -> str:
     """Write a change with its sign; what rounds to nothing has none."""
-    if kind == "stars":
+    if kind in ("stars", "score"):
         return f"{round(change.value, 2) + 0:+.2f}"
     return f"{round(change.value * 100, 1) + 0:+.1f} points"
 

@@ -21,12 +21,13 @@ from learning_core.datasets.curation import Rules
 from learning_core.datasets.versions import Change, Difference
 from learning_core.db import reading_session
 from learning_core.feedback import metrics, queries, themes, trends
-from learning_core.feedback.intervals import Estimate
+from learning_core.feedback.intervals import Estimate, difference
 from learning_core.feedback.metrics import Issue, Metrics
 from learning_core.feedback.queries import Window
 from learning_core.feedback.themes import Comment, Theme
 from learning_core.feedback.trends import Improvement, Standout
 from learning_core.review import consensus, gold
+from learning_core.review import metrics as review_metrics
 from learning_core.review import queries as review_queries
 from learning_core.review import trace as traces
 from learning_core.review.agreement import Level
@@ -250,6 +251,15 @@ def agents_ever(organization_id: UUID) -> list[str]:
     """Return all agents by name."""
     with reading_session(organization_id) as session:
         return sorted(str(agent) for agent in queries.agents(session, Window.last(1, date.today()))["agent"])
+
+
+@for_a_minute
+def judged_quality(organization_id: UUID, window: Window) -> tuple[Estimate | None, Estimate | None]:
+    """Return the quality that experts saw, and its change from the window before."""
+    with reading_session(organization_id) as session:
+        now = review_metrics.quality(session, window)
+        before = review_metrics.quality(session, window.before())
+        return now, difference(now, before) if now and before else None
 
 
 @for_a_minute

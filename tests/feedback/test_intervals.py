@@ -1,6 +1,8 @@
 """Intervals agree with independent implementations and published tables, and keep their promises."""
 
 import doctest
+import math
+import statistics
 from itertools import pairwise
 
 import numpy as np
@@ -174,3 +176,22 @@ def test_a_change_mirrors_when_its_sides_are_swapped(one, other):
     there, back = difference(one, other), difference(other, one)
     assert -1 <= there.low <= there.value <= there.high <= 1
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+
+
+# ---------------------------------------------------------------- means of scores
+
+
+@pytest.mark.parametrize("scores", [[0.5, 0.75], [1.0] * 30, [0.0, 0.25, 0.5, 0.75, 1.0] * 40])
+def test_a_mean_of_scores_is_the_students_interval_with_one_uniform_score_more(scores):
+    n, mean = len(scores), statistics.fmean(scores)
+    estimate = intervals.mean_of_scores(n, sum(scores), sum(score * score for score in scores))
+    spread = math.sqrt((sum((score - mean) ** 2 for score in scores) + 1 / 12) / n)
+    half = stats.t.ppf(0.975, n - 1) * spread / math.sqrt(n)
+    assert estimate.value == pytest.approx(mean)
+    assert estimate.low == pytest.approx(max(mean - half, 0), rel=2e-3)
+    assert estimate.high == pytest.approx(min(mean + half, 1), rel=2e-3)
+
+
+def test_one_score_says_nothing_about_the_spread_and_none_says_nothing():
+    assert intervals.mean_of_scores(1, 0.5, 0.25) == (0.5, 0.0, 1.0, 1)
+    assert intervals.mean_of_scores(0, 0, 0) is None
