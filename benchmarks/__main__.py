@@ -15,7 +15,16 @@ from benchmarks import figures, ground
 from benchmarks.figures import Finding
 from benchmarks.ground import Options
 
-NAMES = ("statistics", "throughput", "importing", "durability", "review", "cold_start", "sessions")
+NAMES = (
+    "statistics",
+    "throughput",
+    "importing",
+    "durability",
+    "review",
+    "deck",
+    "cold_start",
+    "sessions",
+)
 
 
 def main() -> int:
