@@ -26,6 +26,7 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     go.Figure(go.Scatter(x=[0], y=[0]), layout={"title": ""}).to_json()
     gc.collect()
     gc.freeze()
+    gc.enable()  # `serve` starts without
     async with api.router.lifespan_context(api):
         yield {}
 

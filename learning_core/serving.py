@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+import psutil
 from sqlalchemy import text
 
 from learning_core import db, embedded, perimeter
@@ -29,6 +32,7 @@ def serve() -> None:
     host, port = settings().host, settings().port
     require_loopback(host)
     require_free(host, port)
+    gc.disable()  # imports make no garbage; the server collects once and goes on when all is there
     with ThreadPoolExecutor(1) as pool:  # the database starts while Python imports
         preparing = pool.submit(prepare_database)
         pages = importlib.import_module("app").app
@@ -122,8 +126,10 @@ def _kept_alive() -> Iterator[None]:
 
 @contextmanager
 def _worker() -> Iterator[None]:
-    """Run a worker beside the server, in a process of its own: heavy jobs must not slow the pages."""
+    """Run a worker beside the server, in a process of its own and after it: jobs must not slow the pages."""
     process = subprocess.Popen([sys.executable, "-m", "learning_core", "worker"])
+    if os.name == "posix":
+        psutil.Process(process.pid).nice(10)
     try:
         yield
     finally:
