@@ -10,9 +10,11 @@ The story, in the order in which the tree, the tables, the pages and the routes 
 
 What was said is read as metrics with their intervals, as trends, as issues and as themes
 (``feedback.metrics``, ``trends``, ``themes``). In ``review``, the ``queue`` hands out examples by
-``priority``, ``annotations`` stores what experts decide, ``verdicts`` says what it comes to, ``agreement``
-how far they agree. In ``datasets``, ``curation`` chooses, ``splits`` keeps what is alike together,
-``versions`` freezes, ``exports`` hands out. ``demo`` lets a simulated story happen by the same path.
+``priority``, ``annotations`` stores what experts decide, ``verdicts`` says what it comes to and
+``settlement`` makes it so; ``agreement`` says how far experts agree, from ``tallies`` of what they said, and
+``bootstrap`` how well that is known. In ``datasets``, ``curation`` holds the rules, ``selection`` follows
+them, ``splits`` keeps what is alike together, ``versions`` freezes, ``exports`` hands out. ``demo`` lets a
+simulated story happen by the same path.
 
 Beneath the story lie ``settings`` and ``errors``, ``schema`` (the tables), ``embedded`` (the database that
 comes along), ``db`` (the only place that begins and commits), ``jobs`` (background work), ``access`` (who

@@ -14,7 +14,8 @@ from rich.progress import Progress as RichProgress
 from learning_core import access, db, rowfiles
 from learning_core.access import Caller
 from learning_core.errors import LearningError, Unavailable
-from learning_core.feedback import importing
+from learning_core.feedback import importing as feedback_importing
+from learning_core.review import importing as review_importing
 from learning_core.schema import Organization, Role
 
 app = typer.Typer(
@@ -90,23 +91,19 @@ OrganizationOption = Annotated[str, typer.Option(help="Short name of the organis
 @import_app.command("feedback")
 def import_feedback(file: File, organization: OrganizationOption) -> None:
     """Import feedback from a file: resumable, idempotent, bad rows go to a reject file."""
-    _import(file, importing.import_feedback(_organization(organization).id, file))
+    _import(file, feedback_importing.import_feedback(_organization(organization).id, file))
 
 
 @import_app.command("examples")
 def import_examples(file: File, organization: OrganizationOption) -> None:
     """Import examples to be reviewed, or approved elsewhere: a dataset exported as jsonl, for one."""
-    from learning_core.review import importing  # pandas is not needed for the other commands
-
-    _import(file, importing.import_examples(_operator(_organization(organization)), file))
+    _import(file, review_importing.import_examples(_operator(_organization(organization)), file))
 
 
 @import_app.command("annotations")
 def import_annotations(file: File, organization: OrganizationOption) -> None:
     """Import experts' judgements of examples that are there already."""
-    from learning_core.review import importing  # pandas is not needed for the other commands
-
-    _import(file, importing.import_annotations(_operator(_organization(organization)), file))
+    _import(file, review_importing.import_annotations(_operator(_organization(organization)), file))
 
 
 def _import(file: Path, steps: Iterator[rowfiles.Progress]) -> None:
@@ -146,7 +143,7 @@ def export_dataset(
     out: Annotated[Path | None, typer.Option(help="The file; without, a name that tells what it is.")] = None,
 ) -> None:
     """Write a frozen version to a file. A look at the test split is put on record."""
-    from learning_core.datasets import download  # pandas is not needed for the other commands
+    from learning_core.datasets import download  # brings numpy, which the other commands do without
 
     caller = _operator(_organization(organization))
     path, left_out = download.save(caller, name, version, split, format, out)

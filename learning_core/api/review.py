@@ -104,15 +104,15 @@ def leave_annotation_queue(caller: Reviewer) -> None:
 @router.post("/annotations", status_code=201, responses=REVIEWING)
 def annotate_example(entry: AnnotationEntry, caller: Reviewer) -> Judged:
     """Judge an example you hold, or one nobody holds, or add a remark to any."""
-    outcome = in_transaction(
+    effect = in_transaction(
         caller.organization_id, lambda session: annotate(session, caller, entry, source="api")
     )
     return Judged(
-        annotation_id=outcome.annotation_id,
-        example_id=outcome.example_id,
-        example_status=outcome.example_status,
-        quality_score=outcome.quality_score,
-        usable_for_training=outcome.is_usable,
+        annotation_id=effect.annotation_id,
+        example_id=effect.example_id,
+        example_status=effect.example_status,
+        quality_score=effect.quality_score,
+        usable_for_training=effect.is_usable,
     )
 
 
@@ -126,23 +126,14 @@ def demonstrate(entry: DemonstrationEntry, caller: Reviewer) -> Added:
 
 
 def _shown(item: Item) -> QueueItem:
+    same = {name: getattr(item, name) for name in SAME_IN_BOTH}
     return QueueItem(
         example_id=item.id,
         agent_id=item.agent,
-        example_type=item.example_type,
-        work=item.work,
-        source=item.source,
-        domain=item.domain,
-        input_text=item.input_text,
-        context=item.context,
-        original_output=item.original_output,
-        alternative_output=item.alternative_output,
         expected_output=item.proposed,
-        demonstration=item.demonstration,
-        issue_categories=list(item.issue_categories),
-        rating=item.rating,
         priority=round(item.priority, 4),
-        reasons=list(item.reasons),
-        feedback=list(item.feedback),
-        leased_until=item.leased_until,
+        **same,
     )
+
+
+SAME_IN_BOTH = QueueItem.model_fields.keys() - {"example_id", "agent_id", "expected_output", "priority"}

@@ -1,1 +1,1 @@
-"""Approved examples as frozen datasets: curation, splits, versions, exports."""
+"""Approved examples as frozen datasets: rules, selection, splits, versions, exports."""

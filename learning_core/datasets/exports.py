@@ -1,4 +1,4 @@
-"""A version of a dataset as a file for a trainer, an analyst or a spreadsheet, and read back.
+"""A version of a dataset as a file for a trainer, an analyst or a spreadsheet.
 
 Every format lists examples by id, after the few in which each field first has a value: loaders that guess
 columns look at the beginning only. The same examples so give the same file. The formats for trainers hold
@@ -17,10 +17,9 @@ from enum import StrEnum
 from functools import partial
 from itertools import islice
 from tempfile import TemporaryFile
-from typing import Any, Literal, NamedTuple, TypeVar, overload
+from typing import Any
 
-from learning_core.datasets.content import NAMES, DatasetExample, canonical, parse
-from learning_core.errors import InvalidInput
+from learning_core.datasets.content import NAMES, DatasetExample, canonical
 
 
 class Format(StrEnum):
@@ -54,21 +53,12 @@ class Format(StrEnum):
 
     An empty cell is a missing value; lists and demonstrations are JSON. An apostrophe precedes text that
     would start a formula in a spreadsheet, text that is empty, and text that looks like either of them
-    with its apostrophe. `read` takes it away again. Readers that guess types want to be told that all is
+    with its apostrophe: readers take one away again. Those that guess types want to be told that all is
     text, or take Parquet: pandas reads the text "NA" as a missing value.
     """
 
     PARQUET = "parquet"
     """All fields, typed; demonstrations are JSON text."""
-
-
-class Exchange(NamedTuple):
-    """What a format for trainers holds of an example."""
-
-    context: str | None
-    input_text: str
-    expected_output: str
-    rejected_output: str | None = None
 
 
 COMPLETE = (Format.JSONL, Format.CSV, Format.PARQUET)
@@ -85,15 +75,9 @@ ROW_GROUP = 10_000
 CHUNK = 1 << 20
 """Bytes of a Parquet file handed on at a time."""
 
-JSON_CELLS = ("demonstration", "issue_categories", "quality_score", "human_verified")
-FURTHER = "(further columns)"
 NEEDS_APOSTROPHE = re.compile(r"'*([=+\-@\t\r]|\Z)")
-HAS_APOSTROPHE = re.compile(r"'" + NEEDS_APOSTROPHE.pattern)
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-Record = TypeVar("Record")
-Understood = TypeVar("Understood")
 
 
 def write(examples: Iterable[DatasetExample], format: Format) -> Iterator[bytes]:
@@ -110,35 +94,6 @@ def write(examples: Iterable[DatasetExample], format: Format) -> Iterator[bytes]
 def left_out(examples: Iterable[DatasetExample], format: Format) -> int:
     """Return how many of the examples the format cannot express."""
     return sum(not _expresses(format, example) for example in examples)
-
-
-@overload
-def read(data: bytes, format: Literal[Format.JSONL, Format.CSV, Format.PARQUET]) -> list[DatasetExample]: ...
-
-
-@overload
-def read(
-    data: bytes, format: Literal[Format.OPENAI_CHAT, Format.TRL_SFT, Format.TRL_DPO]
-) -> list[Exchange]: ...
-
-
-@overload
-def read(data: bytes, format: Format) -> list[DatasetExample] | list[Exchange]: ...
-
-
-def read(data: bytes, format: Format) -> list[DatasetExample] | list[Exchange]:
-    """Return what a file holds: whole examples, or the exchanges of a format for trainers.
-
-    Raises:
-        InvalidInput: the file is not of that format; the error names the row where one is to blame.
-    """
-    if format is Format.JSONL:
-        return _each(io.BytesIO(data), lambda line: parse(_object(line)))
-    if format is Format.CSV:
-        return _each(_csv_records(data), lambda cells: parse(_values(cells)))
-    if format is Format.PARQUET:
-        return _each(_parquet_records(data), lambda record: parse(_told(record)))
-    return _each(io.BytesIO(data), lambda line: _exchange(format, _object(line)))
 
 
 def media_type(format: Format) -> str:
@@ -195,16 +150,6 @@ def _batches(examples: Sequence[DatasetExample], size: int) -> Iterator[list[Dat
         yield batch
 
 
-def _each(records: Iterable[Record], understand: Callable[[Record], Understood]) -> list[Understood]:
-    understood = []
-    for number, record in enumerate(records, 1):
-        try:
-            understood.append(understand(record))
-        except InvalidInput as error:
-            raise InvalidInput(f"Row {number}: {error.message}", field=error.field) from error
-    return understood
-
-
 # ---------------------------------------------------------------- lines of JSON
 
 
@@ -213,20 +158,6 @@ def _write_lines(
 ) -> Iterator[bytes]:
     for batch in _batches(examples, BATCH):
         yield b"".join(line(example) + b"\n" for example in batch)
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    told = _from_json(line)
-    if not isinstance(told, dict):
-        raise InvalidInput("not a JSON object.")
-    return told
-
-
-def _from_json(text: bytes | str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"not JSON: {error}.") from error
 
 
 def _line(format: Format, example: DatasetExample) -> bytes:
@@ -252,26 +183,6 @@ def _message(role: str, content: str | None) -> dict[str, str | None]:
     return {"role": role, "content": content}
 
 
-def _exchange(format: Format, row: dict[str, Any]) -> Exchange:
-    try:
-        if format is Format.OPENAI_CHAT:
-            messages = row["messages"]
-        elif format is Format.TRL_SFT:
-            messages = row["prompt"] + row["completion"]
-        else:
-            messages = row["prompt"] + row["chosen"] + row["rejected"]
-        said = [(message["role"], str(message["content"])) for message in messages]
-    except (KeyError, TypeError) as error:
-        raise InvalidInput(f"not a row of {format}.") from error
-    context = said.pop(0)[1].removeprefix(CONTEXT_HEADING) if said and said[0][0] == "system" else None
-    match said:
-        case [("user", asked), ("assistant", expected)] if format is not Format.TRL_DPO:
-            return Exchange(context, asked, expected)
-        case [("user", asked), ("assistant", expected), ("assistant", rejected)] if format is Format.TRL_DPO:
-            return Exchange(context, asked, expected, rejected)
-    raise InvalidInput(f"not a row of {format}.")
-
-
 # ---------------------------------------------------------------- CSV
 
 
@@ -295,30 +206,11 @@ def _cell(value: Any) -> str:
     return _to_json(value)
 
 
-def _csv_records(data: bytes) -> Iterator[dict[str, Any]]:
-    # Python refuses cells beyond 128 KB unless told otherwise, and only for the whole process.
-    csv.field_size_limit(max(csv.field_size_limit(), len(data)))
-    try:
-        text = io.StringIO(data.decode("utf-8-sig"), newline="")
-        yield from csv.DictReader(text, restkey=FURTHER, strict=True)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidInput(f"Not CSV: {error}.") from error
-
-
-def _values(cells: dict[str, Any]) -> dict[str, Any]:
-    return {name: _value(name, cell) for name, cell in cells.items() if cell}
-
-
-def _value(name: str, cell: Any) -> Any:
-    if name in JSON_CELLS:
-        return _from_json(cell)
-    return cell[1:] if name != FURTHER and HAS_APOSTROPHE.match(cell) else cell
-
-
 # ---------------------------------------------------------------- Parquet
 
 
 def _write_parquet(examples: Sequence[DatasetExample]) -> Iterator[bytes]:
+    # Imported here because the other formats, and all who only choose one, need none of it.
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
@@ -339,21 +231,3 @@ def _write_parquet(examples: Sequence[DatasetExample]) -> Iterator[bytes]:
 def _record(example: DatasetExample) -> dict[str, Any]:
     demonstration = None if example.demonstration is None else _to_json(example.demonstration)
     return vars(example) | {"demonstration": demonstration}
-
-
-def _parquet_records(data: bytes) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches():
-            yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(f"Not Parquet: {error}.") from error
-
-
-def _told(record: dict[str, Any]) -> dict[str, Any]:
-    demonstration = record.get("demonstration")
-    if not isinstance(demonstration, str):
-        return record
-    return record | {"demonstration": _from_json(demonstration)}

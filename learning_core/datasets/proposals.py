@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from learning_core import access
 from learning_core.access import Caller
-from learning_core.datasets.curation import FITS, Rules, parameters
+from learning_core.datasets.curation import Rules
+from learning_core.datasets.selection import FITS, parameters
 from learning_core.datasets.versions import Version, freeze
 from learning_core.errors import Conflict, NotFound
 

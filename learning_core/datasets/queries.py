@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from learning_core.datasets.curation import FITS, Rules, parameters
+from learning_core.datasets.curation import Rules
+from learning_core.datasets.selection import FITS, parameters
 from learning_core.db import frame
 
 if TYPE_CHECKING:

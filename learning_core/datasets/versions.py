@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from learning_core import access
 from learning_core.access import Caller
-from learning_core.datasets.content import DatasetExample, content_hash, parse
-from learning_core.datasets.curation import Member, Rules, select
+from learning_core.datasets.content import DatasetExample, canonical, content_hash, parse
+from learning_core.datasets.curation import Rules
+from learning_core.datasets.selection import Member, select
 from learning_core.datasets.splits import Split
 from learning_core.errors import Conflict, InvalidInput, NotFound
 
@@ -174,17 +175,13 @@ def _store(session: Session, dataset_id: UUID, members: list[Member]) -> None:
                     "example": member.example_id,
                     "split": member.content.split,
                     "group": member.content.group,
-                    "content": _as_json(_told(member.content)),
+                    "content": canonical(member.content).decode(),
                     "feedback": member.feedback_id,
                     "annotations": list(member.annotation_ids),
                 }
                 for member in part
             ],
         )
-
-
-def _told(content: DatasetExample) -> dict[str, Any]:
-    return {name: value for name, value in vars(content).items() if value is not None}
 
 
 def _as_json(value: Any) -> str:

@@ -21,7 +21,7 @@ from learning_core.errors import Conflict, NotEnoughData
 from learning_core.jobs import queue
 from learning_core.review import gold, priority
 from learning_core.review.annotations import AnnotationEntry, annotate
-from learning_core.schema import Decision, ExampleType, Role
+from learning_core.schema import QUALITY_SCALES, Decision, ExampleType, Role
 
 JUDGED_SHARE = 0.65
 """Share (0-1) of the examples that somebody has judged; the rest waits in the queue."""
@@ -125,7 +125,7 @@ def _scores(rng: Random, expert: Expert, *, approves: bool) -> dict[str, float]:
     base = 0.86 if approves else 0.45
     return {
         name: min(1.0, max(0.0, round(4 * (base + expert.leniency + rng.gauss(0, 0.12))) / 4))
-        for name in ("technical_accuracy", "professional_quality", "completeness", "clarity")
+        for name in QUALITY_SCALES
     }
 
 

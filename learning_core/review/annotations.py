@@ -1,4 +1,4 @@
-"""The one write path of judgements: who may judge, what is stored, and what becomes of the example."""
+"""The one write path of annotations: what one may say, who may judge, and what is taken back."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from learning_core import access
 from learning_core.access import Caller
 from learning_core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from learning_core.feedback.entries import LongText, Text
-from learning_core.review import queue
-from learning_core.review.verdicts import WEIGHTS, Case, Judgement, Verdict, judge
+from learning_core.review import queue, settlement
+from learning_core.review.verdicts import WEIGHTS
 from learning_core.schema import OPEN, AnnotationType, Decision, ExampleStatus, IssueCategory, Preference
 from learning_core.settings import settings
 
 Score = float | None
+
+LONGEST_MS = 86_400_000
+"""No judgement takes longer than a day; whoever left the page open is not still thinking."""
 
 
 class AnnotationEntry(BaseModel):
@@ -41,7 +44,7 @@ class AnnotationEntry(BaseModel):
     corrected_output: LongText | None = None
     notes: Text | None = None
     improvement_suggestions: Text | None = None
-    duration_ms: float | None = Field(None, ge=0, le=86_400_000)
+    duration_ms: float | None = Field(None, ge=0, le=LONGEST_MS)
 
     @model_validator(mode="after")
     def settle_what_follows(self) -> AnnotationEntry:
@@ -83,17 +86,25 @@ class AnnotationEntry(BaseModel):
         return {name: score for name, score in given.items() if score is not None}
 
 
-class Outcome(NamedTuple):
+class Effect(NamedTuple):
     """What became of an annotation and of its example."""
 
     annotation_id: UUID
     example_id: UUID
     example_status: str
     quality_score: float | None
-    is_usable: bool
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether the example is good enough to train on."""
+        return (
+            self.example_status == ExampleStatus.APPROVED
+            and self.quality_score is not None
+            and self.quality_score >= settings().training_quality
+        )
 
 
-def annotate(session: Session, caller: Caller, entry: AnnotationEntry, source: str = "page") -> Outcome:
+def annotate(session: Session, caller: Caller, entry: AnnotationEntry, source: str = "page") -> Effect:
     """Store a judgement, end its lease, and let the example become what its judgements come to.
 
     A remark (no decision) changes nothing about the example. A judgement of a gold item is measured and
@@ -112,14 +123,14 @@ def annotate(session: Session, caller: Caller, entry: AnnotationEntry, source: s
     example = session.execute(STATE, {"example": entry.example_id, "me": caller.name}).one()
     if entry.decision is None:
         annotation = _store(session, caller, entry, source)
-        return _outcome(annotation, example, example)
+        return Effect(annotation, example.id, example.status, example.quality_score)
     _require_turn(example, caller)
     _require_fit(example, entry)
     annotation = _store(session, caller, entry, source, on_gold=example.is_gold)
-    if example.is_gold:
-        return Outcome(annotation, entry.example_id, ExampleStatus.PENDING, None, False)
-    verdict = retell(session, entry.example_id)
-    return _outcome(annotation, example, verdict)
+    if example.is_gold:  # whoever judges it shall not learn what was known to be right
+        return Effect(annotation, example.id, ExampleStatus.PENDING, None)
+    verdict = settlement.settle(session, example.id)
+    return Effect(annotation, example.id, verdict.status, verdict.quality)
 
 
 def undo(session: Session, caller: Caller, example_id: UUID) -> None:
@@ -138,59 +149,9 @@ def undo(session: Session, caller: Caller, example_id: UUID) -> None:
         _require_free(mine)
     session.execute(text("UPDATE expert_annotations SET undone_at = now() WHERE id = :id"), {"id": mine.id})
     if not mine.on_gold:
-        retell(session, example_id)
+        settlement.settle(session, example_id)
     queue.hold(session, caller, example_id)
     access.audit(session, caller, "annotation.undone", str(example_id))
-
-
-def retell(session: Session, example_id: UUID) -> Verdict:
-    """Let an example become what its judgements come to; the caller holds its lock."""
-    row = session.execute(CASE, {"example": example_id}).one()
-    has_alternative = row.alternative_output is not None
-    alternatives = (row.original_output, row.alternative_output) if has_alternative else None
-    case = Case(row.expected_output, row.author, row.overlap, alternatives)
-    verdict = judge(case, judgements(session, example_id), settings().review_disagreement)
-    session.execute(
-        SETTLE,
-        {
-            "example": example_id,
-            "status": verdict.status,
-            "wanted": verdict.reviews_wanted,
-            "output": verdict.output,
-            "quality": verdict.quality,
-            "verified": verdict.is_verified,
-        },
-    )
-    session.execute(
-        VERIFY,
-        {
-            "example": example_id,
-            "ids": list(verdict.confirmed),
-            "names": list(verdict.confirmed.values()),
-        },
-    )
-    return verdict
-
-
-def judgements(session: Session, example_id: UUID) -> list[Judgement]:
-    """Return the judgements of an example in the order in which they were given."""
-    rows = session.execute(JUDGEMENTS, {"example": example_id})
-    return [
-        Judgement(
-            id=row.id,
-            annotator=row.annotator,
-            decision=Decision(row.decision),
-            corrected_output=row.corrected_output,
-            preference=Preference(row.preference) if row.preference else None,
-            scores={name: getattr(row, name) for name in WEIGHTS if getattr(row, name) is not None},
-        )
-        for row in rows
-    ]
-
-
-def is_usable(status: str, quality: float | None) -> bool:
-    """Return whether an example is good enough to train on."""
-    return status == ExampleStatus.APPROVED and quality is not None and quality >= settings().training_quality
 
 
 def _require_free(judgement: Any) -> None:
@@ -239,11 +200,6 @@ def _store(
     return stored
 
 
-def _outcome(annotation: UUID, example: Any, now: Any) -> Outcome:
-    quality = now.quality if isinstance(now, Verdict) else now.quality_score
-    return Outcome(annotation, example.id, now.status, quality, is_usable(now.status, quality))
-
-
 WAITING = "status = ANY (ARRAY['pending', 'needs_revision', 'approved']) AND reviews_done < reviews_wanted"
 
 STATE = text(f"""
@@ -271,45 +227,6 @@ VALUES (
     :duration_ms
 )
 RETURNING id
-""")
-
-CASE = text("""
-SELECT expected_output, author, overlap, original_output, alternative_output
-FROM learning_examples WHERE id = :example
-""")
-
-JUDGEMENTS = text("""
-SELECT id, annotator, decision, corrected_output, preference, technical_accuracy, professional_quality,
-       completeness, clarity
-FROM expert_annotations
-WHERE example_id = :example AND decision IS NOT NULL AND undone_at IS NULL AND NOT on_gold
-ORDER BY created_at, id
-""")
-
-SETTLE = text("""
-UPDATE learning_examples AS example
-SET status = CASE WHEN flagged_by IS NOT NULL OR status = 'withdrawn' THEN status ELSE :status END,
-    reviews_wanted = :wanted, approved_output = :output, quality_score = :quality,
-    human_verified = :verified,
-    reviews_done = (
-        SELECT CAST(count(*) AS int2) FROM expert_annotations
-        WHERE example_id = :example AND decision IS NOT NULL AND undone_at IS NULL AND NOT on_gold
-    ),
-    settled_at = CASE WHEN flagged_by IS NOT NULL THEN settled_at
-                      WHEN :status IN ('approved', 'rejected') THEN coalesce(settled_at, now()) END
-WHERE id = :example
-""")
-
-VERIFY = text("""
-WITH confirmed AS (
-    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:names AS text[])) AS confirmed (id, name)
-)
-UPDATE expert_annotations AS annotation
-SET verified_by = confirmed.name,
-    verified_at = CASE WHEN confirmed.name IS NOT NULL THEN coalesce(annotation.verified_at, now()) END
-FROM expert_annotations AS every LEFT JOIN confirmed USING (id)
-WHERE annotation.id = every.id AND every.example_id = :example
-  AND annotation.verified_by IS DISTINCT FROM confirmed.name
 """)
 
 MINE = text("""

@@ -14,7 +14,9 @@ import numpy as np
 
 from learning_core.feedback.intervals import Estimate
 from learning_core.review import agreement
-from learning_core.review.agreement import Judgement, Level, PairAgreement, TooLittle, Value, Weighting
+from learning_core.review.agreement import Level, PairAgreement
+from learning_core.review.bootstrap import TooLittle
+from learning_core.review.tallies import Opinion, Value
 
 Part = TypeVar("Part", date, str)
 
@@ -27,7 +29,7 @@ MONTHS_SHOWN = 24
 
 
 class Said(NamedTuple):
-    """What one annotator said of one item; at most one value for each item.
+    """An opinion, and where it belongs; at most one of each annotator about each item.
 
     Attributes:
         annotator: Who said it.
@@ -77,26 +79,25 @@ class Details(NamedTuple):
 
 def measure(said: Sequence[Said], level: Level, rng: np.random.Generator) -> Measured:
     """Measure how far annotators agree; numbers agree within TOLERANCE."""
-    judgements = _judgements(said)
-    percent = agreement.percent_agreement(judgements, tolerance(level)).estimate(rng)
-    return Measured(len(said), percent, agreement.krippendorff_alpha(judgements, level).estimate(rng))
+    opinions = _opinions(said)
+    percent = agreement.percent_agreement(opinions, _tolerance(level)).estimate(rng)
+    return Measured(len(said), percent, agreement.krippendorff_alpha(opinions, level).estimate(rng))
 
 
 def look_closer(said: Sequence[Said], level: Level, rng: np.random.Generator) -> Details:
     """Measure the agreement by other figures, by month, by agent and by pair of annotators."""
-    judgements = _judgements(said)
-    ordinal = None if level is Level.NOMINAL else agreement.krippendorff_alpha(judgements, Level.ORDINAL)
+    opinions = _opinions(said)
+    ordinal = None if level is Level.NOMINAL else agreement.krippendorff_alpha(opinions, Level.ORDINAL)
     counted = Counter(one.annotator for one in said)
     busiest = {annotator for annotator, _ in counted.most_common(ANNOTATORS_PAIRED)}
-    weighting = Weighting.EQUAL if level is Level.NOMINAL else Weighting.QUADRATIC
     return Details(
         ordinal=ordinal.estimate(rng) if ordinal else None,
-        kappa=agreement.fleiss_kappa(judgements).estimate(rng),
+        kappa=agreement.fleiss_kappa(opinions).estimate(rng),
         pairs=agreement.pairwise(
-            [judgement for judgement in judgements if judgement.annotator in busiest],
+            [opinion for opinion in opinions if opinion.annotator in busiest],
             rng,
-            tolerance(level),
-            weighting,
+            _tolerance(level),
+            agreement.cohen_kappa if level is Level.NOMINAL else agreement.weighted_kappa,
         ),
         annotator_count=len(counted),
         months={month: measure(part, level, rng) for month, part in _by_month(said)},
@@ -104,13 +105,12 @@ def look_closer(said: Sequence[Said], level: Level, rng: np.random.Generator) ->
     )
 
 
-def tolerance(level: Level) -> float:
-    """Return how far two values of a level may lie apart and still agree."""
+def _tolerance(level: Level) -> float:
     return 0.0 if level is Level.NOMINAL else TOLERANCE
 
 
-def _judgements(said: Iterable[Said]) -> list[Judgement]:
-    return [Judgement(one.annotator, one.item, one.value) for one in said]
+def _opinions(said: Iterable[Said]) -> list[Opinion]:
+    return [Opinion(one.annotator, one.item, one.value) for one in said]
 
 
 def _by_month(said: Sequence[Said]) -> list[tuple[date, list[Said]]]:

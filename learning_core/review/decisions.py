@@ -20,7 +20,7 @@ from learning_core.db import in_transaction
 from learning_core.errors import LearningError, NotFound, Unavailable
 from learning_core.feedback.entries import LongText, Text, describe_first_error
 from learning_core.review import flags, queue
-from learning_core.review.annotations import AnnotationEntry, annotate, undo
+from learning_core.review.annotations import LONGEST_MS, AnnotationEntry, annotate, undo
 from learning_core.schema import Decision, Preference
 
 Action = Literal["approve", "needs_revision", "reject", "skip", "flag", "undo", "a", "b", "tie"]
@@ -96,17 +96,15 @@ def _undo(session: Session, caller: Caller, example_id: UUID) -> None:
     state = session.execute(STATE, {"example": example_id, "me": caller.name}).one_or_none()
     if state is None:
         raise NotFound("There is no such example.")
+    if not (state.has_skipped or state.has_flagged) and state.decision is not None:
+        undo(session, caller, example_id)
+        return
+    access.act_as(session, caller, "review")
     if state.has_skipped:
-        session.execute(UNSKIP, {"example": example_id, "me": caller.name})
-        queue.hold(session, caller, example_id)
+        queue.bring_back_skipped(session, caller, example_id)
     elif state.has_flagged:
         flags.unflag(session, caller, example_id)
-        queue.hold(session, caller, example_id)
-    elif state.decision is not None:
-        undo(session, caller, example_id)
-    else:
-        access.act_as(session, caller, "review")
-        queue.hold(session, caller, example_id)
+    queue.hold(session, caller, example_id)
 
 
 def _is_in_force(session: Session, caller: Caller, decision: DeckDecision) -> bool:
@@ -135,7 +133,7 @@ def _entry(decision: DeckDecision) -> AnnotationEntry:
             "corrected_output": decision.corrected_output,
             "notes": decision.notes,
             "improvement_suggestions": decision.improvement_suggestions,
-            "duration_ms": min(decision.duration_ms or 0, 86_400_000),
+            "duration_ms": min(decision.duration_ms or 0, LONGEST_MS),
         }
     )
 
@@ -152,8 +150,4 @@ LEFT JOIN expert_annotations AS mine
     ON mine.example_id = example.id AND mine.annotator = :me
     AND mine.decision IS NOT NULL AND mine.undone_at IS NULL
 WHERE example.id = :example
-""")
-
-UNSKIP = text("""
-DELETE FROM review_leases WHERE example_id = :example AND reviewer = :me AND leased_until IS NULL
 """)

@@ -11,7 +11,7 @@ from learning_core import access
 from learning_core.access import Caller
 from learning_core.errors import Conflict, InvalidInput
 from learning_core.review import queue
-from learning_core.review.annotations import retell
+from learning_core.review.settlement import settle
 
 
 def flag(session: Session, caller: Caller, example_id: UUID, reason: str) -> None:
@@ -39,7 +39,7 @@ def unflag(session: Session, caller: Caller, example_id: UUID) -> None:
     """
     access.act_as(session, caller, "review")
     _change(session, UNFLAG, example=example_id)
-    retell(session, example_id)
+    settle(session, example_id)
     access.audit(session, caller, "example.unflagged", str(example_id))
 
 

@@ -34,7 +34,8 @@ from learning_core.errors import InvalidInput
 from learning_core.feedback.entries import Key, LongText, Moment, Stars, describe_first_error
 from learning_core.feedback.executions import register_agents
 from learning_core.review import queue
-from learning_core.review.annotations import AnnotationEntry, retell
+from learning_core.review.annotations import AnnotationEntry
+from learning_core.review.settlement import settle
 from learning_core.rowfiles import Progress, Reject, Row
 from learning_core.schema import ExampleType, IssueCategory
 
@@ -206,7 +207,7 @@ def _judge(session: Session, caller: Caller, taken: list[tuple[Row, ImportedAnno
     for example in sorted(touched):
         queue.lock(session, example)
         session.execute(COUNT_AS_INDEPENDENT, {"example": example})
-        retell(session, example)
+        settle(session, example)
     return reasons
 
 

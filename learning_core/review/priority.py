@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from learning_core.schema import IssueCategory
+from learning_core.schema import OPEN, IssueCategory
 
 WEIGHTS = {"frequency": 0.35, "severity": 0.3, "dispute": 0.15, "novelty": 0.1, "age": 0.1}
 
@@ -22,17 +23,32 @@ FREQUENT = 0.2
 """Share of an agent's feedback from which an issue counts as frequent as can be."""
 
 OLD_DAYS = 30
+
 BATCH = 5_000
+"""Examples ranked in one transaction."""
+
+BEGINNING = UUID(int=0)
+"""Before the first id."""
+
+
+class Ranked(NamedTuple):
+    """How many examples were written, and up to which id all were looked at; None where none is left."""
+
+    written: int
+    last: UUID | None
 
 
 def rank_new(session: Session, limit: int = BATCH) -> int:
     """Rank the examples that were not ranked yet, up to a limit; return how many."""
-    return len(session.execute(RANK, {"limit": limit, "anew": False} | CONSTANTS).all())
+    return Ranked(*session.execute(RANK_NEW, {"limit": limit} | CONSTANTS).one()).written
 
 
-def rank_anew(session: Session, limit: int = 1_000_000) -> int:
-    """Rank all examples that wait, and write those whose rank has changed; return how many."""
-    return len(session.execute(RANK, {"limit": limit, "anew": True} | CONSTANTS).all())
+def rank_anew(session: Session, after: UUID = BEGINNING, limit: int = BATCH) -> Ranked:
+    """Rank the next examples by id that wait, up to a limit, and write those whose rank or reasons changed.
+
+    Each batch is a transaction of its own: while one lasts, a claim passes over what it changes.
+    """
+    return Ranked(*session.execute(RANK_ANEW, {"after": after, "limit": limit} | CONSTANTS).one())
 
 
 def reasons(evidence: Mapping[str, Any], created_at: datetime, now: datetime) -> list[str]:
@@ -83,14 +99,15 @@ CONSTANTS: dict[str, float] = {f"weight_{name}": weight for name, weight in WEIG
     "old_days": OLD_DAYS,
 }
 
-RANK = text("""
+
+def _rank(chosen: str, is_due: str) -> str:
+    return f"""
 WITH chosen AS (
     SELECT id, agent_id, feedback_id, example_type, issue_categories, rating, created_at, nearness,
+           priority AS old_priority, evidence AS old_evidence, ranked_at,
            reviews_wanted > overlap AND status = 'pending' AS reviewers_differ
     FROM learning_examples
-    WHERE CASE WHEN :anew THEN reviews_done + held < reviews_wanted
-                    AND status = ANY (ARRAY['pending', 'needs_revision', 'approved'])
-               ELSE ranked_at IS NULL AND status = 'pending' END
+    WHERE {chosen}
     LIMIT :limit
 ),
 reported AS (
@@ -129,7 +146,7 @@ weighed AS (
     ) AS opinions ON true
 ),
 ranked AS (
-    SELECT id, nearness,
+    SELECT id, old_priority, old_evidence, ranked_at,
            CAST(:weight_frequency * least(1, issue_share / :frequent) + :weight_severity * severity
                 + :weight_dispute * dispute + :weight_novelty * novelty + :weight_age * age AS real)
                AS priority,
@@ -140,12 +157,40 @@ ranked AS (
                'nearness', round(CAST(nearness AS numeric), 3)
            )) AS evidence
     FROM weighed
+),
+free AS (
+    SELECT example.id, ranked.priority, ranked.evidence
+    FROM ranked JOIN learning_examples AS example ON example.id = ranked.id
+    WHERE {is_due}
+    ORDER BY example.id
+    FOR NO KEY UPDATE OF example SKIP LOCKED
+),
+written AS (
+    UPDATE learning_examples AS example
+    SET priority = free.priority, evidence = free.evidence, ranked_at = now()
+    FROM free WHERE example.id = free.id
+    RETURNING example.id
 )
-UPDATE learning_examples AS example
-SET priority = ranked.priority, evidence = ranked.evidence, ranked_at = now()
-FROM ranked
-WHERE example.id = ranked.id
-  AND (example.ranked_at IS NULL OR abs(example.priority - ranked.priority) > 0.01
-       OR example.evidence IS DISTINCT FROM ranked.evidence AND NOT :anew)
-RETURNING example.id
-""")
+SELECT (SELECT count(*) FROM written) AS written,
+       (SELECT id FROM chosen ORDER BY id DESC LIMIT 1) AS last
+"""  # noqa: S608 - made of constants
+
+
+RANK_NEW = text(_rank("ranked_at IS NULL AND status = 'pending'", "true"))
+
+COUNTED = "CAST(ARRAY['issue_count', 'issue_share'] AS text[])"
+
+RANK_ANEW = text(
+    _rank(
+        f"{OPEN} AND id > :after ORDER BY id",
+        f"""
+          (ranked.ranked_at IS NULL
+           OR abs(ranked.old_priority - ranked.priority) > 0.01
+           OR ranked.old_evidence - {COUNTED} IS DISTINCT FROM ranked.evidence - {COUNTED}
+           OR abs(CAST(ranked.old_evidence ->> 'issue_share' AS float8)
+                  - CAST(ranked.evidence ->> 'issue_share' AS float8)) > 0.01)
+        """,
+    )
+)
+"""What changes a little every day is written only when people would notice: a hundredth of the rank, or of
+the share that an issue has."""

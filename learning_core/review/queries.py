@@ -106,7 +106,9 @@ def disputed(session: Session, limit: int = 50) -> list[Row[Any]]:
 
 
 def flagged(session: Session, limit: int = 50) -> list[Row[Any]]:
-    """Return the oldest flagged examples: id, agent, input_text, expected_output, flag_reason, flagged_by."""
+    """Return the oldest flagged examples: id, agent, input_text, original_output, expected_output,
+    flag_reason, flagged_by.
+    """
     return list(session.execute(FLAGGED, {"limit": limit}))
 
 
@@ -127,8 +129,8 @@ def gold_items(session: Session) -> pd.DataFrame:
 
 
 def example(session: Session, example_id: UUID) -> Row[Any] | None:
-    """Return an example with its agent, and the key, time (answered_at) and prompt_version of its execution;
-    None where there is none.
+    """Return an example: all its columns, agent (key), and of its execution, missing where there is none, its
+    key (execution), time (answered_at) and prompt_version; None where there is no such example.
     """
     return session.execute(EXAMPLE, {"id": example_id}).one_or_none()
 

@@ -95,14 +95,10 @@ def skip(session: Session, caller: Caller, example_id: UUID) -> None:
     session.execute(SKIP, {"example": example_id, "me": caller.name})
 
 
-def bring_back_skipped(session: Session, caller: Caller) -> int:
-    """Offer the caller again what they skipped; return how many examples these are."""
+def bring_back_skipped(session: Session, caller: Caller, example_id: UUID | None = None) -> int:
+    """Offer the caller again what they skipped, or one example of it; return how many these are."""
     access.require(caller, "review")
-    skipped = session.execute(
-        text("DELETE FROM review_leases WHERE reviewer = :me AND leased_until IS NULL RETURNING 1"),
-        {"me": caller.name},
-    )
-    return len(skipped.all())
+    return len(session.execute(BRING_BACK, {"example": example_id, "me": caller.name}).all())
 
 
 def release(session: Session, caller: Caller, example_id: UUID) -> None:
@@ -181,13 +177,17 @@ OFFSET 0 keeps both look-ups by key. As joins, planned before the tables are fir
 all that the reviewer ever judged for each example on the way to one that is new to the reviewer.
 """
 
-HOLD = """
+LEASED = """
 leased AS (
     INSERT INTO review_leases (example_id, reviewer, leased_until)
     SELECT id, :me, now() + make_interval(mins => :minutes) FROM candidate
     ON CONFLICT (organization_id, example_id, reviewer) DO NOTHING
     RETURNING example_id
 )
+"""
+"""The lease comes before the example: its key is what two windows of one person collide at."""
+
+HOLD = """
 UPDATE learning_examples AS example
 SET held = held + 1,
     overlap = CASE WHEN reviews_done + held = 0 THEN chosen.reviewers ELSE overlap END,
@@ -200,8 +200,8 @@ CROSS JOIN LATERAL (
 WHERE example.id = leased.example_id
 RETURNING example.id, example.priority
 """
-"""The lease comes first: its key is what two windows of one person collide at. Whether several people judge
-an example is settled, by a hash of its id, while nobody has judged or holds it."""
+"""Whether several people judge an example is settled, by a hash of its id, while nobody has judged or holds
+it."""
 
 
 def _next(of_agent: str) -> str:
@@ -217,7 +217,7 @@ NEXT = {False: _next(""), True: _next("AND agent_id = (SELECT id FROM agents WHE
 """What comes next, of all agents and of one: a rare agent's examples have an index of their own."""
 
 CLAIM = {
-    of_one_agent: text(f"WITH candidate AS ({following} FOR NO KEY UPDATE SKIP LOCKED), {HOLD}")
+    of_one_agent: text(f"WITH candidate AS ({following} FOR NO KEY UPDATE SKIP LOCKED), {LEASED} {HOLD}")
     for of_one_agent, following in NEXT.items()
 }
 
@@ -229,12 +229,7 @@ WITH candidate AS (
     LIMIT :limit
     FOR NO KEY UPDATE SKIP LOCKED
 ),
-leased AS (
-    INSERT INTO review_leases (example_id, reviewer, leased_until)
-    SELECT id, :me, now() + make_interval(mins => :minutes) FROM candidate
-    ON CONFLICT (organization_id, example_id, reviewer) DO NOTHING
-    RETURNING example_id
-)
+{LEASED}
 UPDATE learning_examples AS example SET held = held + 1
 FROM leased WHERE example.id = leased.example_id
 RETURNING example.id, example.priority
@@ -268,6 +263,13 @@ WHERE id = :example AND EXISTS (SELECT FROM ended)
 SKIP = text("""
 INSERT INTO review_leases (example_id, reviewer, leased_until) VALUES (:example, :me, NULL)
 ON CONFLICT (organization_id, example_id, reviewer) DO NOTHING
+""")
+
+BRING_BACK = text("""
+DELETE FROM review_leases
+WHERE reviewer = :me AND leased_until IS NULL
+  AND (CAST(:example AS uuid) IS NULL OR example_id = :example)
+RETURNING example_id
 """)
 
 GIVE_BACK = text("""
@@ -308,13 +310,10 @@ WHERE id = ended.example_id
 """)
 
 HOLD_AGAIN = text(f"""
-WITH leased AS (
-    INSERT INTO review_leases (example_id, reviewer, leased_until)
-    SELECT id, :me, now() + make_interval(mins => :minutes)
-    FROM learning_examples AS example
+WITH candidate AS (
+    SELECT id FROM learning_examples AS example
     WHERE id = :example AND ({OPEN} OR gold_decision IS NOT NULL) AND {NOT_MINE}
-    ON CONFLICT (organization_id, example_id, reviewer) DO NOTHING
-    RETURNING example_id
-)
+),
+{LEASED}
 UPDATE learning_examples SET held = held + 1 FROM leased WHERE id = leased.example_id
 """)  # noqa: S608 - made of constants

@@ -53,8 +53,10 @@ def rank_new(organization_id: str) -> None:
 @queue.task(name="review.rank_anew")
 def rank_anew(organization_id: str) -> None:
     """Rank anew all examples of an organisation that wait."""
-    with organization_session(UUID(organization_id)) as session:
-        priority.rank_anew(session)
+    last: UUID | None = priority.BEGINNING
+    while last:
+        with organization_session(UUID(organization_id)) as session:
+            last = priority.rank_anew(session, last).last
 
 
 def measure_nearness(organization_id: UUID) -> None:

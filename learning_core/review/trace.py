@@ -11,11 +11,9 @@ from sqlalchemy.orm import Session
 
 from learning_core import access
 from learning_core.access import Caller
-from learning_core.review import queries
-from learning_core.review.annotations import judgements
-from learning_core.review.verdicts import Case, Verdict, judge
+from learning_core.review import queries, settlement
+from learning_core.review.verdicts import Verdict
 from learning_core.schema import ExampleStatus
-from learning_core.settings import settings
 
 
 class Step(NamedTuple):
@@ -62,7 +60,7 @@ def trace(session: Session, caller: Caller, example_id: UUID) -> Trace | None:
         for row in given
         if not (is_blind and row.decision) and (not row.on_gold or caller.role in access.RIGHTS["administer"])
     ]
-    verdicts = _verdicts(session, example)
+    verdicts = settlement.verdicts(session, example_id)
     steps = [Step(row, verdicts.get(row.id)) for row in shown]
     return Trace(example, queries.feedback_of(session, example_id), steps, is_blind)
 
@@ -75,13 +73,3 @@ def _may_still_judge(caller: Caller, example: Row[Any], given: list[Row[Any]]) -
         and caller.role in access.RIGHTS["review"]
         and caller.name not in (example.author, *standing)
     )
-
-
-def _verdicts(session: Session, example: Row[Any]) -> dict[UUID, Verdict]:
-    """Tell what an example came to with each further judgement."""
-    has_alternative = example.alternative_output is not None
-    alternatives = (example.original_output, example.alternative_output) if has_alternative else None
-    case = Case(example.expected_output, example.author, example.overlap, alternatives)
-    given = judgements(session, example.id)
-    bound = settings().review_disagreement
-    return {one.id: judge(case, given[:place], bound) for place, one in enumerate(given, start=1)}

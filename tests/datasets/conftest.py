@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from learning_core.access import Caller
-from learning_core.datasets import versions
+from learning_core.datasets import selection, versions
 from learning_core.datasets.curation import Rules
+from learning_core.datasets.selection import Selection
 from learning_core.feedback.executions import register_agents
 from learning_core.review.annotations import AnnotationEntry, annotate
 from learning_core.schema import Role
@@ -32,6 +33,17 @@ def approve(transaction: Callable[..., Any]) -> Callable[..., list[UUID]]:
             return [approved_example(session, **overrides) for _ in range(times)]
 
     return store
+
+
+@pytest.fixture
+def select(transaction: Callable[..., Any]) -> Callable[..., Selection]:
+    """Return what rules come to: `select(verified_only=True)`."""
+
+    def chosen(**rules: Any) -> Selection:
+        with transaction() as session:
+            return selection.select(session, Rules(**rules))
+
+    return chosen
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 import pytest
 
 from learning_core.access import Caller
-from learning_core.datasets import exports, queries
+from learning_core.datasets import queries
 from learning_core.datasets.content import content_hash
 from learning_core.datasets.download import prepare, save
 from learning_core.datasets.exports import Format
 from learning_core.errors import InvalidInput
 from learning_core.schema import Role
+from tests.datasets.reading import read
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def uses(transaction):
 def test_a_file_holds_one_split_or_all(version, curator, load):
     train = prepare(curator, "VAT advice", 1, "train", "jsonl")
     assert train.file_name == "vat-advice-v1-train.jsonl"
-    assert {one.split for one in exports.read(train.content(), Format.JSONL)} == {"train"}
-    whole = exports.read(prepare(curator, "VAT advice", None, None, "jsonl").content(), Format.JSONL)
+    assert {one.split for one in read(train.content(), Format.JSONL)} == {"train"}
+    whole = read(prepare(curator, "VAT advice", None, None, "jsonl").content(), Format.JSONL)
     assert content_hash(whole) == version.content_hash
 
 
@@ -55,7 +56,7 @@ def test_viewers_may_download_and_are_counted_too(version, organization, uses):
 def test_what_a_format_cannot_express_is_told(version, curator, tmp_path):
     path, left_out = save(curator, "VAT advice", None, None, "trl_dpo", tmp_path / "pairs.jsonl")
     assert left_out == 10
-    assert len(exports.read(path.read_bytes(), Format.TRL_DPO)) == 10
+    assert len(read(path.read_bytes(), Format.TRL_DPO)) == 10
 
 
 @pytest.mark.parametrize(("split", "format", "field"), [("all", "jsonl", "split"), (None, "xml", "format")])

@@ -13,7 +13,7 @@ from learning_core.access import Caller
 from learning_core.db import in_transaction
 from learning_core.feedback.executions import register_agents
 from learning_core.review import annotations
-from learning_core.review.annotations import AnnotationEntry, Outcome
+from learning_core.review.annotations import AnnotationEntry, Effect
 from learning_core.schema import Role
 
 AGENT = "tax-advisor"
@@ -71,10 +71,10 @@ def new_example(transaction) -> Callable[..., UUID]:
 
 
 @pytest.fixture
-def judge() -> Callable[..., Outcome]:
+def judge() -> Callable[..., Effect]:
     """Let somebody judge: `judge(ada, example, "reject", notes="Wrong.")`."""
 
-    def annotate(caller: Caller, example: UUID, decision: str | None = "approve", **more: Any) -> Outcome:
+    def annotate(caller: Caller, example: UUID, decision: str | None = "approve", **more: Any) -> Effect:
         entry = AnnotationEntry.model_validate({"example_id": example, "decision": decision} | more)
         return in_transaction(
             caller.organization_id, lambda session: annotations.annotate(session, caller, entry)

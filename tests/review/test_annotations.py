@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from learning_core import access
 from learning_core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from learning_core.review import annotations, flags, gold, queue
-from learning_core.review.annotations import AnnotationEntry, Outcome
+from learning_core.review.annotations import AnnotationEntry, Effect
 from learning_core.schema import QUALITY_SCALES, Role
 
 pytestmark = pytest.mark.usefixtures("one_each")
@@ -114,7 +114,8 @@ def test_everything_a_reviewer_says_is_stored(judge, ada, new_example, stored):
     }
     outcome = judge(ada, example, "approve", **said)
     (row,) = stored()
-    assert outcome == Outcome(row.id, example, "approved", 0.9, True)
+    assert outcome == Effect(row.id, example, "approved", 0.9)
+    assert outcome.is_usable
     kept = {name: getattr(row, name) for name in said}
     assert kept == said | {
         "corrected_output": "On the 15th. <b>'; DROP TABLE agents; --</b>",

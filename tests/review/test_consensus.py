@@ -9,8 +9,10 @@ import pytest
 
 from learning_core.feedback.intervals import Estimate
 from learning_core.review import agreement, consensus
-from learning_core.review.agreement import Judgement, Level, TooLittle
+from learning_core.review.agreement import Level
+from learning_core.review.bootstrap import TooLittle
 from learning_core.review.consensus import Said, look_closer, measure
+from learning_core.review.tallies import Opinion
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
 
@@ -38,8 +40,8 @@ def test_decisions_agree_if_they_are_the_same() -> None:
     assert isinstance(measured.percent, Estimate)
     assert measured.percent.value == pytest.approx(11 / 12)
     assert (measured.percent.n, measured.judgement_count) == (12, 24)
-    judgements = [Judgement(one.annotator, one.item, one.value) for one in MOSTLY]
-    alpha = agreement.krippendorff_alpha(judgements, Level.NOMINAL).value()
+    opinions = [Opinion(one.annotator, one.item, one.value) for one in MOSTLY]
+    alpha = agreement.krippendorff_alpha(opinions, Level.NOMINAL).value()
     assert isinstance(measured.alpha, Estimate)
     assert measured.alpha.value == pytest.approx(alpha)
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from learning_core.feedback.collect import collect, withdraw
 from learning_core.feedback.executions import record
 from learning_core.review import priority, queue
-from learning_core.review.priority import WEIGHTS, reasons
+from learning_core.review.priority import WEIGHTS, Ranked, reasons
 from tests.factories import execution, feedback
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -28,7 +28,8 @@ def said(evidence: dict, days: float = 0) -> list[str]:
 def rank(transaction):
     def run(verb=priority.rank_new, **more) -> int:
         with transaction() as session:
-            return verb(session, **more)
+            ranked = verb(session, **more)
+        return ranked.written if isinstance(ranked, Ranked) else ranked
 
     return run
 
@@ -294,3 +295,32 @@ def test_what_waits_to_be_confirmed_or_revised_is_ranked_anew_too(judge, ada, ra
     judge(ada, new_example(created_at=old), "needs_revision")
     judge(ada, new_example(created_at=old))
     assert rank(priority.rank_anew) == 2
+
+
+def test_ranking_anew_goes_on_where_a_batch_ended(new_example, transaction):
+    examples = sorted(new_example() for _ in range(3))
+    with transaction() as session:
+        first = priority.rank_anew(session, limit=2)
+        second = priority.rank_anew(session, first.last, limit=2)
+        assert (first, second) == (Ranked(2, examples[1]), Ranked(1, examples[2]))
+        assert priority.rank_anew(session, second.last, limit=2) == Ranked(0, None)
+
+
+def test_reasons_that_changed_are_written_though_the_rank_did_not(new_example, rank, transaction, look):
+    example = new_example(rating=1)
+    rank()
+    with transaction() as session:
+        session.execute(text("UPDATE learning_examples SET evidence = evidence || '{\"rating\": 2}'"))
+    assert rank(priority.rank_anew) == 1
+    assert look(example).evidence["rating"] == 1
+
+
+def test_what_somebody_is_changing_is_left_to_the_next_ranking(new_example, rank, transaction):
+    taken = new_example()
+    new_example()
+    with transaction() as somebody:
+        queue.lock(somebody, taken)
+        assert rank() == 1
+        assert rank() == 0
+    assert rank() == 1
+    assert rank(priority.rank_anew) == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+HEAVY = {"pandas", "scipy", "datasketch", "pyarrow", "fastapi", "streamlit"}
 
 
 def test_nothing_imports_against_the_order_of_the_story():
@@ -20,9 +21,19 @@ def test_nothing_imports_against_the_order_of_the_story():
     ("module", "unloaded"),
     [
         ("learning_core", {"pandas", "sqlalchemy", "streamlit", "scipy", "fastapi"}),
-        ("learning_core.cli", {"pandas", "streamlit", "scipy", "fastapi"}),
+        ("learning_core.cli", {"pandas", "numpy", "streamlit", "scipy", "fastapi"}),
         ("learning_core.feedback.intervals", {"pandas", "sqlalchemy"}),
         ("learning_core.feedback.themes", {"sqlalchemy"}),
+        ("learning_core.review.agreement", {"pandas", "sqlalchemy"}),
+        ("learning_core.review.annotations", {"numpy", *HEAVY}),
+        ("learning_core.review.importing", {"numpy", *HEAVY}),
+        ("learning_core.review.runs", HEAVY),
+        ("learning_core.review.trace", HEAVY),
+        ("learning_core.datasets.exports", {"sqlalchemy", "numpy", *HEAVY}),
+        ("learning_core.datasets.download", HEAVY),
+        ("learning_core.datasets.queries", HEAVY),
+        ("learning_core.datasets.runs", HEAVY),
+        ("learning_core.demo.reviewing", HEAVY),
         ("learning_core.api", {"streamlit", "plotly"}),
     ],
 )
