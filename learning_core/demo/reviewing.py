@@ -5,6 +5,7 @@ It goes the way every judgement goes, so it takes seconds; a worker does it whil
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -80,7 +81,8 @@ def review(organization_id: str, seed: str) -> None:
         waiting = session.execute(WAITING).all()
     for example in waiting:
         if rng.random() < JUDGED_SHARE:
-            with organization_session(organization) as session:
+            # somebody who looks around already may hold it
+            with suppress(Conflict), organization_session(organization) as session:
                 _judge(session, organization, rng, example)
     _freeze(organization)
 

@@ -6,8 +6,11 @@ import pytest
 from sqlalchemy import text
 
 from learning_core import db
+from learning_core.access import Caller
 from learning_core.demo.load import create_demo
 from learning_core.demo.reviewing import EXPERTS, review
+from learning_core.review.queue import claim
+from learning_core.schema import Role
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,17 @@ def test_a_first_dataset_is_frozen_and_learns_from_no_gold_item(ask):
     assert len(ask("SELECT id FROM learning_examples WHERE gold_decision IS NOT NULL")) == 4
     frozen = "SELECT 1 FROM dataset_examples JOIN learning_examples AS example ON example.id = example_id"
     assert ask(f"{frozen} WHERE gold_decision IS NOT NULL") == []
+
+
+def test_what_somebody_holds_already_is_left_to_them():
+    organization = create_demo(f"Demo {uuid4().hex[:8]}")
+    visitor = Caller(organization.id, "visitor", Role.EXPERT)
+    held = db.in_transaction(organization.id, lambda session: claim(session, visitor, limit=12))
+    review(str(organization.id), "7")
+    with db.organization_session(organization.id) as session:
+        judged = session.execute(text("SELECT DISTINCT example_id FROM expert_annotations")).scalars().all()
+    assert len(judged) > 40
+    assert not set(held) & set(judged)
 
 
 def test_a_review_that_is_run_again_goes_on_where_it_was(reviewed, ask):
