@@ -17,10 +17,24 @@ from typing import NamedTuple
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.util import calc_hash
 from websockets.asyncio.client import ClientConnection, connect
 
-PAGES = {"": 0.4, "feedback": 0.35, "issues": 0.25}
-"""Address of a page -> its share of the visits; the overview comes first and has none."""
+JUDGE = "review"
+PAGES = {
+    "": 0.25,
+    "feedback": 0.2,
+    "issues": 0.15,
+    JUDGE: 0.2,
+    "review?view_of_review=Agreement": 0.05,
+    "review?view_of_review=Examples": 0.05,
+    "datasets": 0.1,
+}
+"""Address of a page -> its share of the visits.
+
+Without sign-in all visitors are one person, who holds the same examples in every window: one that leaves
+Review gives them back, and the next that runs claims again.
+"""
 
 PATIENCE_S = 120.0
 
@@ -33,6 +47,8 @@ class Tour(NamedTuple):
     seconds: float
     think_s: float
     seed: int
+    pages: dict[str, float] = PAGES
+    """Where to, by shares; the first of them comes first."""
 
 
 @dataclass
@@ -71,8 +87,11 @@ def session(port: int) -> connect:
 
 async def shows(connection: ClientConnection, page: str) -> bool:
     """Ask for a page, read until its script has finished, and return whether it is free of errors."""
+    path, _, query = page.partition("?")
     request = BackMsg()
-    request.rerun_script.page_name = page
+    request.rerun_script.page_script_hash = calc_hash(path)
+    request.rerun_script.query_string = query
+    request.rerun_script.is_history_navigation = True  # the address decides, not what was chosen before
     await connection.send(request.SerializeToString())
     healthy = True
     async for data in connection:
@@ -108,12 +127,12 @@ async def stay(tour: Tour, rng: random.Random, ends: float, visits: Visits) -> N
     """Visit page after page in one session. The first is not timed: it waits for everybody's arrival."""
     await asyncio.sleep(rng.uniform(0, tour.think_s))
     async with session(tour.port) as connection:
-        await look_at(connection, "", visits)
+        await look_at(connection, next(iter(tour.pages)), visits)
         while True:
             await asyncio.sleep(rng.expovariate(1 / tour.think_s))
             if time.monotonic() >= ends:
                 return
-            [page] = rng.choices(list(PAGES), list(PAGES.values()))
+            [page] = rng.choices(list(tour.pages), list(tour.pages.values()))
             begun = time.perf_counter()
             await look_at(connection, page, visits)
             visits.waits.append(time.perf_counter() - begun)
@@ -123,9 +142,10 @@ async def look_at(connection: ClientConnection, page: str, visits: Visits) -> No
     """Ask for a page and note if it shows an error or does not come."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            visits.broken += not await shows(connection, page)
+            is_whole = await shows(connection, page)
     except TimeoutError:
-        visits.broken += 1
+        is_whole = False
+    visits.broken += not is_whole  # in one step: others count as well while this one waits
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from learning_core import db
 from learning_core.datasets import proposals
 from learning_core.datasets.curation import Gate, Statistics
 from learning_core.feedback.intervals import Estimate
-from pages.components import frames, session, widgets
+from pages.components import frames, session, tables, widgets
 from pages.components.charts import shorten
 from pages.components.datasets import go_to, making, version
 from pages.components.session import User
@@ -18,11 +18,11 @@ user = session.require_user()
 if dataset := st.query_params.get("dataset"):
     version.show(user, dataset)
     st.stop()
-if (make := st.query_params.get("make")) and user.may("curate"):
+approved, _, _ = frames.approved_examples(user.organization_id)
+if approved and (make := st.query_params.get("make")) and user.may("curate"):
     making.show(user, make)
     st.stop()
 
-approved, _, _ = frames.approved_examples(user.organization_id)
 known = frames.datasets(user.organization_id)
 
 with widgets.header("Datasets"):
@@ -33,9 +33,9 @@ with widgets.header("Datasets"):
 if not approved and not known:
     widgets.show_empty(
         "No example is approved yet",
-        "A dataset is frozen from examples that experts approved. Review some first.",
+        "A dataset is frozen from examples that experts approved under Review.",
     )
-    if st.button("Go to Review"):
+    if user.may("review") and st.button("Go to Review", type="primary"):
         st.switch_page("review.py")
     st.stop()
 
@@ -77,13 +77,15 @@ if not known:
     widgets.show_empty(
         "No dataset yet",
         "Name what it is for, say which examples go in, see what they come to, and freeze version 1. "
-        "Training, testing and comparing always name one version, so results can be repeated.",
+        "Training, testing and comparing always name one version, so results can be repeated."
+        if user.may("curate")
+        else "Experts, ML engineers and administrators make one from approved examples.",
     )
-    if user.may("curate") and st.button("Make the first dataset"):
+    if user.may("curate") and st.button("Make the first dataset", type="primary"):
         go_to(make="new")
     st.stop()
 
-OUTCOMES = {"failed": "missed", "not enough data": "too little data"}
+OUTCOMES = {"failed": "missed", "not enough data": "unknown"}
 
 
 def row(one: Any) -> dict[str, Any]:
@@ -95,12 +97,11 @@ def row(one: Any) -> dict[str, Any]:
         "Version": one.version,
         "Examples": one.example_count,
         "Quality": figures.quality,
-        "Verified": round(figures.verified.value, 3) if figures.verified else None,
-        "Agreement": round(figures.agreement.value, 3) if isinstance(figures.agreement, Estimate) else None,
-        "Gates": open_gates or ["all met"],
+        "Verified": figures.verified.value if figures.verified else None,
+        "Agreement": figures.agreement.value if isinstance(figures.agreement, Estimate) else None,
+        "For training": open_gates or ["ready"],
         "Test uses": one.test_uses,
         "Frozen": one.created_at,
-        "By": one.created_by,
     }
 
 
@@ -111,8 +112,11 @@ def open_version() -> None:
 
 
 st.caption("Newest first. Choose a row for what it holds, to compare it or to download it.")
+versions = pd.DataFrame([row(one) for one in known])
+for share in ("Verified", "Agreement"):
+    versions[share] = tables.percents(versions[share].astype(float))
 st.dataframe(
-    pd.DataFrame([row(one) for one in known]),
+    versions,
     hide_index=True,
     key="versions",
     on_select=open_version,
@@ -120,25 +124,26 @@ st.dataframe(
     alt="Versions of datasets",
     placeholder="—",
     column_config={
-        "Dataset": st.column_config.TextColumn(width=130),
-        "Version": st.column_config.NumberColumn(width=60),
-        "Examples": st.column_config.NumberColumn(format="localized", width=75),
+        "Dataset": st.column_config.TextColumn(width=132),
+        "Version": st.column_config.NumberColumn(width=64),
+        "Examples": st.column_config.NumberColumn(format="localized", width=76),
         "Quality": st.column_config.NumberColumn(
-            format="%.2f", width=60, help="Mean over its examples, 0 to 1"
+            format="%.2f", width=64, help="Mean over its examples, 0 to 1"
         ),
-        "Verified": st.column_config.NumberColumn(
-            format="percent", width=75, help="Share approved by a person who did not write the answer"
+        "Verified": tables.percent_column(
+            width=72, help="Share approved by a person who did not write the answer"
         ),
-        "Agreement": st.column_config.NumberColumn(
-            format="percent", width=80, help="Share of pairs of independent reviewers who decided alike"
+        "Agreement": tables.percent_column(
+            width=86, help="Share of pairs of independent reviewers who decided alike"
         ),
-        "Gates": st.column_config.ListColumn(width=150, help="What training takes"),
+        "For training": st.column_config.ListColumn(
+            width=140, help="Requirements of training that are missed, or unknown for want of data"
+        ),
         "Test uses": st.column_config.NumberColumn(
-            width=70, help="How often somebody looked at the test split"
+            width=78, help="How often somebody looked at the test split"
         ),
         "Frozen": st.column_config.DatetimeColumn(
             "Frozen (UTC)", format="YYYY-MM-DD", timezone="UTC", width=100
         ),
-        "By": st.column_config.TextColumn(width=110),
     },
 )

@@ -2,9 +2,10 @@ import streamlit as st
 
 from learning_core.feedback.queries import Window
 from learning_core.feedback.trends import Standout
+from learning_core.schema import ExampleType
 from learning_core.settings import settings
 from pages.components import cards, first_steps, frames, session, tables, widgets
-from pages.components.texts import count, percent, plain, stars
+from pages.components.texts import EXAMPLE_NAMES, count, percent, plain, stars
 
 user = session.require_user()
 targets = settings()
@@ -75,7 +76,6 @@ with st.grid(3, gap="small"):
         help="Mean quality, 0 to 1, that experts saw in the answers they judged. It should rise.",
     )
 
-EXAMPLE_NAMES = {"correction": "Corrections", "failure": "Reported issues", "positive": "Praise"}
 MEASURES = {"satisfaction": "rated", "error_rate": "errors in", "issue_rate": "issues in"}
 
 
@@ -122,14 +122,19 @@ if pending.empty:
     st.caption("No example waits. Corrections, reported issues and a sample of praise become examples.")
 else:
     st.caption(
-        f"{count(pending['example_count'].sum(), 'example', 'examples')}, made from feedback of any time."
+        f"{count(pending['example_count'].sum(), 'example', 'examples')}, collected at any time. "
+        "Revisions that reviewers asked for come on top."
     )
     if user.may("review") and st.button("Review them", type="primary"):
         st.switch_page("review.py")
     st.dataframe(
-        pending.assign(example_type=pending["example_type"].map(EXAMPLE_NAMES)),
+        pending.assign(example_type=[EXAMPLE_NAMES[ExampleType(kind)] for kind in pending["example_type"]]),
         hide_index=True,
         width=560,
         alt="Examples waiting for review by agent and type",
-        column_config={"agent": "Agent", "example_type": "Made from", "example_count": "Examples"},
+        column_config={
+            "agent": "Agent",
+            "example_type": "Type",
+            "example_count": st.column_config.NumberColumn("Examples", format="localized"),
+        },
     )

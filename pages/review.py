@@ -31,7 +31,7 @@ with widgets.header("Review"):
         bind="query-params",
     )
 
-if view not in ("Judge", "Compare"):
+if view not in ("Judge", "Compare") or not user.may("review"):
     judge.leave(user)
 
 match view:
@@ -52,9 +52,9 @@ match view:
     case "Agreement":
         agreement.show(user, widgets.choose_agent(frames.agents_ever(user.organization_id)))
     case "Team":
-        gold.show(user)
         reviewers.show(user)
+        gold.show(user)
     case "Guidelines":
         guidelines.show(user)
     case _:
-        browse.show(user, widgets.choose_agent(frames.agents_ever(user.organization_id)))
+        browse.show(user)

@@ -16,9 +16,7 @@ import numpy as np
 
 from learning_core.feedback.intervals import Estimate
 from learning_core.review import tallies
-from learning_core.review.bootstrap import FEWEST_SHARED_ITEMS as FEWEST_SHARED_ITEMS
-from learning_core.review.bootstrap import ROUNDING, Figures, Statistic
-from learning_core.review.bootstrap import TooLittle as TooLittle
+from learning_core.review.bootstrap import ROUNDING, Figures, Statistic, TooLittle
 from learning_core.review.tallies import Floats, Opinion, Tally, Value
 
 Kappa: TypeAlias = Callable[[Mapping[str, Value], Mapping[str, Value]], Statistic]

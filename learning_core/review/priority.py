@@ -70,7 +70,8 @@ def _frequency(evidence: Mapping[str, Any]) -> str:
     share, count = evidence["issue_share"], evidence["issue_count"]
     issue = IssueCategory(evidence["issue"]).words
     times = "report" if count == 1 else "reports"
-    return f"“{issue}” is in {share * 100:.0f} % of the agent's feedback ({count:,} {times} in 30 days)"
+    percent = f"{share * 100:.0f} %" if share >= 0.01 else "under 1 %"
+    return f"“{issue}” is in {percent} of the agent's feedback ({count:,} {times} in 30 days)"
 
 
 def _severity(evidence: Mapping[str, Any]) -> str:

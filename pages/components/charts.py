@@ -41,6 +41,11 @@ def shorten(text: str, length: int = 32) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def percent(value: float, digits: int = 1) -> str:
+    """Return a share as a percentage."""
+    return f"{value:.{digits}%}".replace("%", " %")
+
+
 def span(first_day: date, last_day: date) -> str:
     """Return a period in a reader's words."""
     if first_day == last_day:
@@ -142,7 +147,7 @@ def stars(counts: pd.DataFrame) -> go.Figure:
             orientation="h",
             name=f"{number} ★",
             marker={"color": color, "line": {"width": 0}},
-            text=[f"{share:.0%}" if share >= 0.07 else "" for share in shares],
+            text=[percent(share, 0) if share >= 0.07 else "" for share in shares],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
@@ -200,9 +205,9 @@ def composition(counts: pd.DataFrame, type_names: Mapping[str, str]) -> go.Figur
             hovertemplate="%{x:,} examples<extra>%{fullData.name}</extra>",
         )
     order = [f"{type_names[kind]} ({totals[kind]:,})" for kind in reversed(types)]
-    figure.update_layout(barmode="stack", bargap=0.35, height=110 + 34 * len(types))
+    figure.update_layout(barmode="stack", bargap=0.35, height=130 + 34 * len(types))
     figure.update_layout(legend={"y": 1.0, "yanchor": "bottom"}, margin={"t": 34})
-    figure.update_xaxes(tickformat=",d", rangemode="tozero", showgrid=True)
+    figure.update_xaxes(title="Examples", tickformat=",d", rangemode="tozero", showgrid=True)
     figure.update_yaxes(showgrid=False, categoryorder="array", categoryarray=order)
     return figure
 
@@ -229,13 +234,15 @@ def agreement(months: Sequence[tuple[date, Estimate]], required: float) -> go.Fi
             "width": 5,
         },
         customdata=[
-            (f"{month:%B %Y}", estimate.low, estimate.high, estimate.n) for month, estimate in months
+            (f"{month:%B %Y}", *map(percent, (estimate.value, estimate.low, estimate.high)), estimate.n)
+            for month, estimate in months
         ],
-        hovertemplate="%{customdata[0]}<br>%{y:.1%} (95 % interval %{customdata[1]:.1%} to "
-        "%{customdata[2]:.1%}, %{customdata[3]:,} examples)<extra></extra>",
+        hovertemplate="%{customdata[0]}<br>%{customdata[1]} (95 % interval %{customdata[2]} to "
+        "%{customdata[3]}, %{customdata[4]:,} examples)<extra></extra>",
     )
     figure.add_hline(y=required, line={"dash": "dot", "width": 1.5, "color": SERIES[1]})
-    figure.update_yaxes(range=[0, 1.04], tickformat=".0%", dtick=0.2)
+    ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
+    figure.update_yaxes(range=[0, 1.04], tickvals=ticks, ticktext=[percent(tick, 0) for tick in ticks])
     figure.update_xaxes(tickformat="%b<br>%Y", tickangle=0, dtick="M1" if len(months) < 9 else None)
     figure.update_layout(showlegend=False)
     return figure

@@ -1,4 +1,4 @@
-"""One example in full: where it stands, its texts, its way so far, and whether it serves as a gold item."""
+"""One example in full: where it stands, its texts, its history, and whether it serves as a gold item."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def show(user: User, example_id: str) -> None:
         widgets.show_empty("No such example", "It may belong to another organisation, or never have existed.")
         return
     _show_standing(user, found.example)
-    _show_texts(found.example)
+    show_texts(found.example, found.example.approved_output)
     timeline.show(found, versions)
 
 
@@ -89,22 +89,23 @@ def _change(user: User, verb: Callable[..., None], example_id: UUID) -> None:
         st.rerun()
 
 
-def _show_texts(example: Any) -> None:
+def show_texts(example: Any, approved: str | None = None) -> None:
+    """Show what was asked and answered, and what should have been answered: as approved, or as proposed."""
     st.header("Question", anchor=False)
-    texts.framed(example.input_text, missing="Not reported.")
+    texts.framed(example.input_text, missing="The question was not reported.")
     if example.context:
         with st.expander("Context"):
             texts.as_written(example.context)
     if example.example_type == ExampleType.PREFERENCE:
-        _show_options(example)
+        _show_options(example, approved)
         return
     before, after = st.columns(2)
     with before:
         st.header("Answer the agent gave", anchor=False)
-        texts.framed(example.original_output, missing="Not reported.")
+        texts.framed(example.original_output, missing="The answer was not reported.")
     with after:
-        text = example.approved_output or example.expected_output
-        st.header("Approved answer" if example.approved_output else "Answer proposed", anchor=False)
+        text = approved or example.expected_output
+        st.header("Answer approved" if approved else "Answer proposed", anchor=False)
         if not text:
             st.caption("None yet: a reviewer has to write it.")
         elif example.original_output == text:
@@ -115,10 +116,10 @@ def _show_texts(example: Any) -> None:
             texts.framed(text, missing="")
 
 
-def _show_options(example: Any) -> None:
-    sides = {"Option A": example.original_output, "Option B": example.alternative_output}
+def _show_options(example: Any, approved: str | None) -> None:
+    sides = {"Answer A": example.original_output, "Answer B": example.alternative_output}
     for column, (name, text) in zip(st.columns(2), sides.items(), strict=True):
         with column:
-            is_better = text and text == example.approved_output
+            is_better = text and text == approved
             st.header(f"{name}, the better one" if is_better else name, anchor=False)
             texts.framed(text, missing="There is none.")

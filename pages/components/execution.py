@@ -92,7 +92,7 @@ def _show_example(row: Any) -> None:
     status = STATUS_NAMES[ExampleStatus(row.example_status)].lower()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"Became an example ({kind}), {status}.", width="content")
-        if st.button("See its way so far", type="tertiary", key=f"example_{row.example_id}"):
+        if st.button("See its history", type="tertiary", key=f"example_{row.example_id}"):
             st.switch_page("review.py", query_params={"example": row.example_id})
 
 

@@ -330,9 +330,9 @@ def by_reviewer(organization_id: UUID) -> pd.DataFrame:
 
 
 @for_a_minute
-def newest_examples(organization_id: UUID, status: str, agent: str | None) -> pd.DataFrame:
+def newest_examples(organization_id: UUID, status: str, agent: str | None, limit: int) -> pd.DataFrame:
     with reading_session(organization_id) as session:
-        return review_queries.newest(session, status, agent)
+        return review_queries.newest(session, status, agent, limit)
 
 
 def disputed(organization_id: UUID) -> tuple[list[Any], int]:

@@ -66,7 +66,7 @@ def show_agents(rows: pd.DataFrame, key: str, on_select: Any) -> None:
                 for row in rows.itertuples()
             ],
             "Trend": rows["trend"],
-            "Corrected": rows["correction_rate"],
+            "Corrected": percents(rows["correction_rate"]),
             "Issue": [ISSUE_NAMES.get(issue, "—") for issue in rows["top_issue"]],
         }
     )
@@ -80,17 +80,31 @@ def show_agents(rows: pd.DataFrame, key: str, on_select: Any) -> None:
         placeholder="",
         column_config={
             "Rank": st.column_config.NumberColumn("#", width=40),
-            "Agent": st.column_config.TextColumn(width="medium"),
-            "Feedback": st.column_config.NumberColumn(format="localized", help="Pieces of feedback"),
-            "Satisfaction": st.column_config.NumberColumn(format="%.2f", help="Mean rating, 1 to 5"),
-            "Interval": st.column_config.TextColumn("95 % interval (ratings)"),
-            "Trend": st.column_config.LineChartColumn("Satisfaction over the window", y_min=1, y_max=5),
-            "Corrected": st.column_config.NumberColumn(
-                format="percent", help="Share with a corrected answer"
+            "Agent": st.column_config.TextColumn(width=140),
+            "Feedback": st.column_config.NumberColumn(
+                format="localized", width=78, help="Pieces of feedback"
             ),
-            "Issue": st.column_config.TextColumn("Top issue"),
+            "Satisfaction": st.column_config.NumberColumn(
+                format="%.2f", width=90, help="Mean rating, 1 to 5"
+            ),
+            "Interval": st.column_config.TextColumn("95 % interval (ratings)", width=170),
+            "Trend": st.column_config.LineChartColumn(
+                width=95, y_min=1, y_max=5, help="Satisfaction over the window"
+            ),
+            "Corrected": percent_column(width=78, help="Share with a corrected answer"),
+            "Issue": st.column_config.TextColumn("Top issue", width=115),
         },
     )
+
+
+def percents(shares: pd.Series) -> pd.Series:
+    """Return shares (0-1) for a column of `percent_column`."""
+    return shares * 100
+
+
+def percent_column(label: str | None = None, **options: Any) -> Any:
+    """Return a column of percentages, all with one decimal; sorting goes by the number."""
+    return st.column_config.NumberColumn(label, format="%.1f %%", **options)
 
 
 def csv(rows: pd.DataFrame) -> bytes:

@@ -23,6 +23,7 @@ from learning_core.schema import (
     Preference,
 )
 from pages.components import charts
+from pages.components.charts import percent as percent
 
 TYPE_NAMES = {
     FeedbackType.THUMBS_UP: "Thumbs up",
@@ -68,14 +69,14 @@ def pieces(number: int) -> str:
     return count(number, "piece of feedback", "pieces of feedback")
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """Return a share as a percentage."""
-    return f"{value:.{digits}%}".replace("%", " %")
-
-
 def stars(value: float) -> str:
     """Return a mean of stars."""
     return f"{value:.2f}"
+
+
+def points(score: float) -> str:
+    """Return a score (0-1) as reviewers give it: 1 to 5 points."""
+    return f"{1 + 4 * score:.1f}".removesuffix(".0")
 
 
 def as_written(text: str, limit: int = 20_000) -> None:
@@ -113,7 +114,9 @@ def changed_places(before: str, after: str) -> None:
 
 
 def _middle_out(text: str) -> str:
-    return text if len(text) <= 2 * AROUND else f"{text[:AROUND]} […] {text[-AROUND:]}"
+    if len(text) <= 2 * AROUND:
+        return text
+    return re.sub(r"(?<=\s)\S+$", "", text[:AROUND]) + "[…]" + re.sub(r"^\S+(?=\s)", "", text[-AROUND:])
 
 
 AROUND = 80

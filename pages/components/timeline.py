@@ -1,4 +1,4 @@
-"""The way of an example so far, told from the answer by feedback and judgements into datasets."""
+"""The history of an example, told from the answer by feedback and judgements into datasets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from learning_core.review.trace import Step, Trace
 from learning_core.review.verdicts import APPROVED_AS_IS, WEIGHTS, Verdict
 from learning_core.schema import Decision, ExampleStatus, ExampleType, FeedbackType, IssueCategory
 from pages.components import texts
-from pages.components.charts import shorten
+from pages.components.charts import SPLIT_NAMES, shorten
 from pages.components.review import judgement
 from pages.components.texts import ISSUE_NAMES, SCORE_NAMES, STATUS_NAMES, TYPE_NAMES, percent
 
@@ -28,7 +28,7 @@ QUALITY_HELP = (
 def show(found: Trace, versions: list[Any]) -> None:
     """Show each step with its time, the earliest first."""
     example = found.example
-    st.header("Its way so far", anchor=False)
+    st.header("History", anchor=False)
     st.html(f"<style>{LINE}</style>")
     with st.container(key="timeline", gap="medium"):
         _tell_answer(example)
@@ -132,7 +132,7 @@ def _tell_judgement(example: Any, step: Step) -> None:
 def _outcome(verdict: Verdict) -> str:
     status = verdict.status
     if status is ExampleStatus.PENDING:
-        return "one more judgement is needed"
+        return "another judgement is needed"
     if status is ExampleStatus.NEEDS_REVISION:
         return "somebody has to write the revision"
     if status is ExampleStatus.DISPUTED:
@@ -152,7 +152,7 @@ def _tell_flag(example: Any) -> None:
 def _tell_standing(found: Trace) -> None:
     example = found.example
     title = STATUS_NAMES[ExampleStatus(example.status)].lower()
-    title = f"Settled: {title}." if example.settled_at else f"It stands at: {title}."
+    title = f"Settled: {title}." if example.settled_at else f"Its status: {title}."
     with _step("standing", title, example.settled_at):
         if found.is_blind:
             st.text("What others said of it is kept back until you have judged it, so that you judge freely.")
@@ -163,7 +163,8 @@ def _tell_standing(found: Trace) -> None:
 
 def _tell_version(version: Any) -> None:
     name = shorten(version.name, 60)
-    title = f"It was frozen into {name}, version {version.version}, in the {version.split} split."
+    split = SPLIT_NAMES[version.split].lower()
+    title = f"It was frozen into {name}, version {version.version}, in the {split} split."
     with _step(f"version_{version.dataset_id}", title, version.created_at):
         if st.button("See the dataset", type="tertiary", key=f"dataset_{version.dataset_id}"):
             st.switch_page("datasets.py", query_params={"dataset": str(version.dataset_id)})

@@ -79,7 +79,7 @@ def test_a_correction_can_be_followed_from_the_comment_to_a_frozen_dataset(
     [execution] = run(product, FROZEN_EXECUTION, slug).split()
     open_page(page, product, f"feedback?execution={execution}", organization)
     expect(page.get_by_text("Wrong day").first).to_be_visible()
-    page.get_by_role("button", name="See its way so far").click()
+    page.get_by_role("button", name="See its history").click()
     expect(page.get_by_text("Local developer", exact=False).first).to_be_visible()
     page.get_by_role("button", name="See the dataset").click()
     expect(page.get_by_role("heading", name=re.compile("VAT returns"))).to_be_visible()

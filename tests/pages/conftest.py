@@ -12,7 +12,15 @@ from streamlit.testing.v1 import AppTest
 from learning_core import db
 from learning_core.feedback import executions
 from learning_core.feedback.collect import collect
-from tests.review.conftest import act, judge, new_example, one_each, person  # noqa: F401 - fixtures
+from tests.review.conftest import (  # noqa: F401 - fixtures
+    act,
+    judge,
+    leases,
+    look,
+    new_example,
+    one_each,
+    person,
+)
 
 PAGES = Path(__file__).parents[2] / "pages"
 

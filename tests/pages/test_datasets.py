@@ -107,10 +107,10 @@ def test_the_preview_follows_the_rules(visit: Callable[..., AppTest], approve: C
     assert "Of 6 approved. Good answer 4, Edge case 2." in shown(app)
     assert "Human-verified 66.7 %" in shown(app)
     assert len(app.dataframe[0].value) == 6
-    app.slider(key="rules_new_quality").set_value(0.9).run()
+    app.number_input(key="rules_new_quality").set_value(0.9).run()
     assert "4 examples fit" in shown(app)
     assert "Mean quality 0.95" in shown(app)
-    app.slider(key="rules_new_quality").set_value(0.7).run()
+    app.number_input(key="rules_new_quality").set_value(0.7).run()
     app.toggle(key="rules_new_verified").set_value(True).run()
     assert "4 examples fit" in shown(app)
     app.toggle(key="rules_new_verified").set_value(False).run()
@@ -162,7 +162,7 @@ def test_a_new_version_begins_with_the_rules_of_the_last(
     app = press(visit("datasets", dataset=str(version.id)), "New version")
     key = f"rules_{version.id}"
     assert app.title[0].value == "New version of vat"
-    assert app.slider(key=f"{key}_quality").value == 0.85
+    assert app.number_input(key=f"{key}_quality").value == 0.85
     assert app.multiselect(key=f"{key}_domains").value == ["vat"]
     assert app.slider(key=f"{key}_ends").value == (50, 75)
     app = press(app, "Freeze version 2")
@@ -192,7 +192,7 @@ def test_a_proposal_is_accepted_or_put_off(
     assert app.title[0].value == "vat, version 2"
     table = visit("datasets").dataframe[0].value
     assert table[["Dataset", "Version", "Examples"]].values.tolist() == [["vat", 2, 10], ["vat", 1, 5]]
-    assert table["Gates"].tolist() == [["agreement: too little data"]] * 2
+    assert table["For training"].tolist() == [["agreement: unknown"]] * 2
 
 
 def test_versions_are_compared_without_showing_test_examples(
@@ -206,6 +206,7 @@ def test_versions_are_compared_without_showing_test_examples(
     assert "Added 10" in shown(app)
     assert "Removed 0" in shown(app)
     assert "stood in the other version's training split" in warnings(app)
+    assert set(app.dataframe[-1].value["What"]) <= {"Added", "Moved"}
     for table in app.dataframe:
         assert not table.value["Split"].str.contains("Test").any()
 
@@ -268,7 +269,8 @@ def test_another_organisations_version_is_not_shown(
     app = visit("datasets", organization=other_organization.name, dataset=str(version.id))
     assert "No such version" in shown(app)
     app = visit("datasets", organization=other_organization.name, make=str(version.id))
-    assert app.title[0].value == "New dataset"
+    assert app.title[0].value == "Datasets"
+    assert "No example is approved yet" in shown(app)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -1,4 +1,4 @@
-"""One example in full, and its way so far."""
+"""One example in full, and its history."""
 
 from __future__ import annotations
 
@@ -141,14 +141,14 @@ def test_two_options_stand_side_by_side(open_example: Any, new_example: Any, jud
     )
     judge(person("ada"), example, preference="b", preference_strength=4)
     words = shown(open_example(example))
-    assert "Option B, the better one" in words
+    assert "Answer B, the better one" in words
     assert "ada chose between the two." in words
 
 
 def test_the_execution_leads_to_its_example(visit: Callable[..., AppTest], corrected: UUID) -> None:
     words = shown(visit("feedback", execution="e1"))
     assert "Became an example (correction), waiting." in words
-    assert "See its way so far" in words
+    assert "See its history" in words
 
 
 @pytest.mark.parametrize("stranger", HOSTILE)

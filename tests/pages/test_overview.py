@@ -61,4 +61,4 @@ def test_examples_that_wait_for_review_are_counted(
     visit: Callable[..., AppTest], give: Callable[..., None]
 ) -> None:
     give(feedback(feedback_type="correction", correction_text="Better."))
-    assert "1 example, made from feedback of any time." in shown(visit())
+    assert "1 example, collected at any time." in shown(visit())

@@ -83,10 +83,11 @@ def test_a_dispute_shows_the_judgements_side_by_side(open_view: Any, dispute: An
     app = open_view("Disputed")
     words = shown(app)
     assert "1 of 1 disputed" in words
-    for said in ("ada, ", "ben, ", "cyd, ", "A day late.", "Ask for a source.", "0.90", ">11th"):
+    for said in ("ada, ", "ben, ", "cyd, ", "A day late.", "Ask for a source.", "4.6 of 5", ">11th"):
         assert said in words
     assert str(example) not in words
-    assert {"Take the text of ada", "Reject, like ben", "Needs revision, like cyd"} <= pressable(app)
+    assert "Next →" not in pressable(app)
+    assert {"Settle: approve this text", "Settle: reject", "Settle: needs revision"} <= pressable(app)
 
 
 def test_taking_a_reviewers_text_settles_the_dispute(open_view: Any, dispute: Any, transaction: Any) -> None:
@@ -160,7 +161,7 @@ def test_a_dispute_between_two_answers_is_settled_by_a_choice(
     for name, preference in (("ada", "a"), ("ben", "b"), ("cyd", "tie")):
         judge(person(name), example, "approve", preference=preference)
     app = open_view("Disputed")
-    assert {"A is better, like ada", "Tie, like cyd"} <= pressable(app)
+    assert {"Settle: A is better", "Settle: Tie"} <= pressable(app)
     app.segmented_control(key=f"decision_{example}").set_value("b")
     settle(app)
     assert status(transaction, example).approved_output == "Long."
@@ -170,7 +171,7 @@ def test_who_judged_before_is_told_why_they_may_not_decide(open_view: Any, dispu
     dispute((ME, "ben", "cyd"))
     app = open_view("Disputed")
     assert "You judged this example yourself" in shown(app)
-    assert not {"Settle it", "Reject, like ben"} & pressable(app)
+    assert not {"Settle it", "Settle: reject"} & pressable(app)
 
 
 def test_who_wrote_the_proposal_does_not_decide(open_view: Any, dispute: Any) -> None:
@@ -185,7 +186,7 @@ def test_who_may_not_review_reads_disputes(open_view: Any, dispute: Any, view: s
     dispute()
     app = open_view("Disputed", view=view)
     assert "your role reads" in shown(app)
-    assert not {"Settle it", "Reject, like ben"} & pressable(app)
+    assert not {"Settle it", "Settle: reject"} & pressable(app)
 
 
 def test_disputes_are_paged_through_by_the_url(open_view: Any, dispute: Any) -> None:
@@ -213,6 +214,7 @@ def flagged(new_example: Any, act: Any, person: Any) -> UUID:
 def test_a_flagged_example_is_put_back(open_view: Any, flagged: UUID, transaction: Any) -> None:
     app = open_view("Flagged")
     assert "Holds a name." in shown(app)
+    assert "1 flagged example." in marked_up(app)
     app.button(key=f"unflag_{flagged}").click().run()
     assert status(transaction, flagged).status == "pending"
     assert "Nothing is flagged" in shown(app)
@@ -247,8 +249,8 @@ def test_agreement_comes_with_its_gate_intervals_and_counts(
     assert "12 examples judged by several" in words
     measured, agents, pairs = (table.value for table in app.dataframe)
     assert measured.set_index("Judged").loc["Decision", "Examples"] == 12
-    assert "10 needed" in measured.set_index("Judged").loc["Completeness", "Agreeing"]
-    assert measured.set_index("Judged").loc["Clarity", "Alpha"].startswith("Nearly all values are the same")
+    assert "Completeness" not in measured["Judged"].tolist()
+    assert measured.set_index("Judged").loc["Clarity", "Alpha"] == "Nearly all say the same"
     assert agents[["Agent", "Examples"]].to_numpy().tolist() == [["law", 1], [AGENT, 11]]
     assert pairs[["One", "Other"]].to_numpy().tolist() == [["ada", "ben"]]
     app.segmented_control(key="agreement_about").set_value("clarity").run()
@@ -262,7 +264,7 @@ def test_too_little_agreement_says_what_is_missing(
     for name in ("ada", "ben"):
         judge(person(name), example)
     words = shown(open_view("Agreement", **VIEWER))
-    assert "1 of the 10 needed" in words
+    assert "1 of 10 examples needed, each judged by several reviewers." in words
     assert "A month needs 10 examples" in words
 
 
@@ -283,7 +285,7 @@ def test_gold_is_measured_and_removed(
     assert "Your accuracy 100.0 %" in words
     assert "1 gold items you judged" in words
     assert "Is it gold?" in words
-    everybody = app.dataframe[0].value
+    everybody = app.dataframe[1].value
     assert everybody["Reviewer"].tolist() == [ME, "ben"]
     assert everybody["Accuracy"].tolist()[1].startswith("0.0 % (0.0 % to ")
     app.button(key=f"unmake_{example}").click().run()
@@ -301,7 +303,7 @@ def test_activity_is_told_by_reviewer(open_view: Any, new_example: Any, judge: A
     judge(person("ada"), new_example(), corrected_output="On the 12th.", duration_ms=30_000)
     judge(person("ada"), new_example(), "reject", duration_ms=50_000)
     row = open_view("Team", **VIEWER).dataframe[0].value.iloc[0]
-    assert (row["Reviewer"], row["Decisions"], row["Approved"], row["Corrected"]) == ("ada", 2, 0.5, 0.5)
+    assert (row["Reviewer"], row["Decisions"], row["Approved"], row["Corrected"]) == ("ada", 2, 50, 50)
     assert row["Seconds"] == 40
 
 

@@ -31,6 +31,19 @@ def test_a_difference_of_long_texts_is_told_without_comparing_words() -> None:
     assert difference(f"x {before} y", f"x {after} y").count("[") == 2
 
 
+def test_unchanged_text_is_cut_between_words() -> None:
+    assert texts._middle_out("a few words") == "a few words"
+    cut = texts._middle_out("abcdefg " * 50)
+    assert set(cut.split()) == {"abcdefg", "[…]"}
+    assert texts._middle_out("begin " + "x" * 500 + " end") == "begin […] end"
+    assert texts._middle_out("x" * 500) == "x" * 80 + "[…]" + "x" * 80
+
+
+@pytest.mark.parametrize(("score", "points"), [(0, "1"), (0.25, "2"), (0.9, "4.6"), (1, "5")])
+def test_a_score_is_told_as_reviewers_give_it(score: float, points: str) -> None:
+    assert texts.points(score) == points
+
+
 def test_a_difference_escapes_both_texts() -> None:
     def script() -> None:
         from pages.components import texts

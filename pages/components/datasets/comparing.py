@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,10 @@ def show(user: User, version: Any) -> None:
         return
     earlier = [label for label, other in named.items() if other.name == version.name]
     chosen = widgets.choose(
-        "Compare with", [*earlier, *(named.keys() - set(earlier))], "Choose a version", key="against"
+        "Compare with",
+        sorted(named, key=lambda label: label not in earlier),
+        "Choose a version",
+        key="against",
     )
     if chosen is None:
         st.caption("Choose the version that came before.")
@@ -49,7 +53,7 @@ def _say(found: Difference) -> None:
     if found.unsealed:
         st.warning(
             f"{count(found.unsealed, 'example', 'examples')} of this test split stood in the other version's "
-            "training split: what was trained on the other version cannot be proven here."
+            "training split: it is no fair test of what was trained on the other version."
         )
 
 
@@ -69,18 +73,27 @@ def _show_changes(changes: list[Change]) -> None:
             "Question": st.column_config.TextColumn(width="medium"),
             "Before": st.column_config.TextColumn("Expected answer before", width="medium"),
             "After": st.column_config.TextColumn("Expected answer now", width="medium"),
-            "Split": st.column_config.TextColumn(width=150),
+            "Split": st.column_config.TextColumn(width=160),
         },
     )
 
 
 def _row(before: DatasetExample | None, after: DatasetExample | None) -> dict[str, str | None]:
     held = [one for one in (before, after) if one]
-    splits = [SPLIT_NAMES[one.split] for one in held]
+    splits = list(dict.fromkeys(SPLIT_NAMES[one.split] for one in held))
     return {
-        "What": "Added" if before is None else "Removed" if after is None else "Changed",
+        "What": _what(before, after),
         "Question": shorten(held[-1].input_text, 300),
         "Before": shorten(before.expected_output, 300) if before else None,
         "After": shorten(after.expected_output, 300) if after else None,
-        "Split": " → ".join(dict.fromkeys(splits)),
+        "Split": " → ".join(splits),
     }
+
+
+def _what(before: DatasetExample | None, after: DatasetExample | None) -> str:
+    if before is None:
+        return "Added"
+    if after is None:
+        return "Removed"
+    is_same = replace(before, split=after.split, group=after.group) == after
+    return "Moved" if is_same else "Changed"

@@ -12,7 +12,13 @@ from pages.components.texts import EXAMPLE_NAMES
 
 def list_examples(rows: pd.DataFrame, alt: str) -> None:
     """Show examples with what was asked and what should be answered."""
-    st.dataframe(_shown(rows), hide_index=True, alt=alt, column_config=COLUMNS)
+    st.dataframe(
+        _shown(rows),
+        hide_index=True,
+        alt=alt,
+        column_config=COLUMNS,
+        column_order=["Question", "Expected", "Type"],
+    )
 
 
 def show_examples(rows: pd.DataFrame, key: str, alt: str) -> None:
@@ -48,10 +54,10 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 COLUMNS = {
-    "Question": st.column_config.TextColumn(width="medium"),
-    "Expected": st.column_config.TextColumn("Expected answer", width="medium"),
-    "Type": st.column_config.TextColumn(width=110),
-    "Agent": st.column_config.TextColumn(width=110),
+    "Question": st.column_config.TextColumn(width=190),
+    "Expected": st.column_config.TextColumn("Expected answer", width=180),
+    "Type": st.column_config.TextColumn(width=118),
+    "Agent": st.column_config.TextColumn(width=132),
     "Quality": st.column_config.NumberColumn(format="%.2f", width=60),
     "Verified": st.column_config.TextColumn(
         width=60, help="Approved by a person who did not write the answer"

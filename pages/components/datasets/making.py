@@ -29,11 +29,15 @@ def show(user: User, make: str) -> None:
     st.caption("The figures follow the rules at once. Nothing is kept until you freeze it.")
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        name = last.name if last else st.text_input("Name", max_chars=80, key=f"{key}_name")
+        name = last.name if last else _ask_name(key)
         chosen = rules.ask(user, Rules.model_validate(last.rules) if last else Rules(), key)
     if chosen:
         with right:
             _show_outcome(user, name, chosen)
+
+
+def _ask_name(key: str) -> str:
+    return st.text_input("Name", max_chars=80, placeholder="Tax answers for fine-tuning", key=f"{key}_name")
 
 
 def _last(user: User, make: str) -> Any:
@@ -73,9 +77,7 @@ def _listed(by_type: pd.DataFrame) -> str:
 
 def _offer_freeze(user: User, name: str, chosen: Rules, example_count: int) -> None:
     if not name.strip():
-        st.button(
-            "Freeze version 1", type="primary", disabled=True, help="Give it a name first.", key="freeze"
-        )
+        st.button("Freeze version 1", type="primary", disabled=True, key="freeze")
         st.caption("Give it a name first.")
         return
     with db.reading_session(user.organization_id) as session:

@@ -30,12 +30,13 @@ def ask(user: User, base: Rules, key: str) -> Rules | None:
             "example_types": _several(
                 "Types", list(ExampleType), base.example_types, key, "All types", EXAMPLE_NAMES
             ),
-            "minimum_quality": st.slider(
-                "Quality of at least",
+            "minimum_quality": st.number_input(
+                "Quality of at least (0 to 1)",
                 0.0,
                 1.0,
                 base.minimum_quality,
                 0.05,
+                format="%.2f",
                 key=f"{key}_quality",
                 help="Mean of experts' scores for accuracy, completeness, clarity and professional quality.",
             ),

@@ -7,6 +7,7 @@ const SCALES = [
   ["clarity", "Clarity"],
 ];
 const FIVE = [1, 2, 3, 4, 5];
+const WORK = { verify: "Confirm a colleague’s text", revise: "Write the revision" };
 const KEYS = {
   review: [
     ["A", "Approve"],
@@ -418,8 +419,8 @@ class DeckView {
     this.root.classList.toggle("compare", compare);
     show(refs.agent, item.agent);
     show(refs.type, item.type);
-    show(refs.work, item.work === "verify" ? "Confirm a colleague’s text" : "");
-    show(refs.origin, [item.domain, item.source].filter(Boolean).join(" · "));
+    show(refs.work, WORK[item.work]);
+    show(refs.origin, [item.domain && `domain ${item.domain}`, item.source && `source ${item.source}`].filter(Boolean).join(" · "));
     const reasons = (item.reasons ?? []).filter(Boolean);
     refs.reasons.replaceChildren(...reasons.map((reason) => make("li", { textContent: reason })));
     refs.why.hidden = !reasons.length;
@@ -543,10 +544,13 @@ class DeckView {
     empty.hidden = Boolean(this.shown);
     if (this.shown) return;
     const waiting = this.queue.log.entries.length > 0;
-    emptyTitle.textContent = waiting ? "Fetching the next ones…" : "Nothing left to review here";
-    emptyText.textContent = waiting
-      ? "What you decided is on its way."
-      : "New examples appear here as feedback comes in.";
+    const compare = this.mode === "compare";
+    const title = compare ? "No two answers to compare" : "Nothing left for you to judge";
+    const text = compare
+      ? "Examples with two answers to one question come in by import. Single answers are under Judge."
+      : "New examples appear here as feedback comes in. You are never given what you wrote or judged yourself.";
+    emptyTitle.textContent = waiting ? "Fetching the next ones…" : title;
+    emptyText.textContent = waiting ? "What you decided is on its way." : text;
   }
 
   #renderStatus() {
@@ -555,7 +559,7 @@ class DeckView {
     const { done_today: done = 0, waiting = 0 } = this.queue.progress;
     const net = log.uncounted();
     const [today, left] = [done + net, waiting - net].map((number) => Math.max(0, number).toLocaleString("en"));
-    progress.textContent = `${today} done today · ${left} waiting`;
+    progress.textContent = `You decided ${today} today · ${left} waiting in all`;
     const pending = log.entries.length;
     const stuck = pending > 0 && (this.late || !navigator.onLine);
     saving.textContent = stuck

@@ -8,14 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from learning_core.feedback.intervals import Estimate
-from learning_core.review.agreement import (
-    FEWEST_SHARED_ITEMS,
-    GateResult,
-    Outcome,
-    PairAgreement,
-    TooLittle,
-    check_gate,
-)
+from learning_core.review.agreement import GateResult, PairAgreement, check_gate
+from learning_core.review.bootstrap import FEWEST_SHARED_ITEMS, TooLittle
 from learning_core.review.consensus import (
     AGENTS_COMPARED,
     ANNOTATORS_PAIRED,
@@ -45,12 +39,12 @@ def show(user: User, agent: str | None) -> None:
     newest = f", the newest {most:,} judgements" if most >= frames.JUDGEMENTS_MEASURED else ""
     st.caption(
         f"{whose} that several people judged without seeing each other's judgement, over all time{newest}. "
-        "Reviewers who agree are not therefore right; gold items, under Team, tell about that."
+        "Reviewers can agree and be wrong: how often they are right is measured under Team."
     )
     if not most:
         widgets.show_empty(
             "Nothing was judged by several yet",
-            f"A share of the examples ({percent(settings().review_overlap_share, 0)}) is given to "
+            f"{percent(settings().review_overlap_share, 0)} of the examples are given to "
             f"{settings().review_overlap} people. Figures start at {FEWEST_SHARED_ITEMS} such examples.",
         )
         return
@@ -78,19 +72,17 @@ def _show_gate(decision: Measured) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.header(f"Required for training: {percent(required, 0)} agree on the decision", anchor=False)
-            st.badge(gate.outcome.value.capitalize(), color=COLORS[gate.outcome])
+            outcome, color = cards.GATE_OUTCOMES[gate.outcome]
+            st.badge(outcome, color=color)
         st.text(_explain(decision.percent, gate))
-
-
-COLORS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.NOT_ENOUGH_DATA: "gray"}
 
 
 def _explain(measured: Estimate | TooLittle, gate: GateResult) -> str:
     if isinstance(measured, TooLittle):
-        return measured.reason
+        return f"{_too_little(measured)}, each judged by several reviewers."
     interval = f"95 % interval {percent(measured.low)} to {percent(measured.high)}"
     doubt = (
-        "This is beyond doubt: the whole interval lies on this side."
+        "The whole interval lies on the same side of the requirement."
         if gate.beyond_doubt
         else "The interval reaches across the requirement: more examples judged by several would tell."
     )
@@ -98,12 +90,12 @@ def _explain(measured: Estimate | TooLittle, gate: GateResult) -> str:
 
 
 def _show_table(measured: dict[str, Measured]) -> None:
-    shown = {VALUE_NAMES[value]: part for value, part in measured.items()}
+    shown = {VALUE_NAMES[value]: part for value, part in measured.items() if part.judgement_count}
     _table("Judged", shown, "How far reviewers agree about each thing they judge")
     st.caption(
-        f"Two decisions agree if they are the same, two scores if they lie at most {TOLERANCE:.2f} apart. "
-        "Alpha takes off what chance would give: 0 is chance, 1 is perfect; 0.80 is usually taken for "
-        "reliable, 0.67 for the least to draw tentative conclusions from."
+        f"Two decisions agree if they are the same, two scores if they lie at most {4 * TOLERANCE:g} of 5 "
+        "points apart. Alpha takes off what chance would give: 0 is chance, 1 is perfect; 0.80 is usually "
+        "taken for reliable, 0.67 for the least to draw tentative conclusions from."
     )
 
 
@@ -114,10 +106,7 @@ def _table(first: str, parts: dict[str, Measured], alt: str) -> None:
                 first: [shorten(name, 60) for name in parts],
                 "Examples": [part.percent.n for part in parts.values()],
                 "Agreeing": [_told(part.percent, percent) for part in parts.values()],
-                "Alpha": [
-                    "" if part.alpha == part.percent else _told(part.alpha, _decimal)
-                    for part in parts.values()
-                ],
+                "Alpha": [_told(part.alpha, _decimal) for part in parts.values()],
             }
         ),
         hide_index=True,
@@ -127,7 +116,10 @@ def _table(first: str, parts: dict[str, Measured], alt: str) -> None:
                 format="localized", help="Examples judged by several", width=75
             ),
             "Agreeing": st.column_config.TextColumn("Agreeing pairs (95 % interval)", help=PERCENT_HELP),
-            "Alpha": st.column_config.TextColumn("Alpha (95 % interval)", help=ALPHA_HELP),
+            "Alpha": st.column_config.TextColumn(
+                "Alpha (95 % interval)",
+                help=f"{ALPHA_HELP}. Where nearly all say the same, it cannot be told.",
+            ),
         },
     )
 
@@ -157,6 +149,10 @@ def _show_months(details: Details) -> None:
     ]
     if not known:
         st.caption(f"A month needs {FEWEST_SHARED_ITEMS} examples judged by several.")
+        return
+    if len(known) == 1:
+        ((month, estimate),) = known
+        st.text(f"{month:%B %Y}: {cards.with_interval(estimate, percent)}, {_examples(estimate.n)}.")
         return
     st.caption(
         "Share of agreeing pairs with its 95 % interval, by the month of an example's last judgement (UTC). "
@@ -222,7 +218,15 @@ def _say(name: str, meaning: str, measured: Estimate | TooLittle) -> None:
 
 
 def _told(measured: Estimate | TooLittle, show: Callable[[float], str]) -> str:
-    return measured.reason if isinstance(measured, TooLittle) else cards.with_interval(measured, show)
+    if isinstance(measured, TooLittle):
+        return _too_little(measured)
+    return cards.with_interval(measured, show)
+
+
+def _too_little(measured: TooLittle) -> str:
+    if measured.n < FEWEST_SHARED_ITEMS:
+        return f"{measured.n} of {FEWEST_SHARED_ITEMS} examples needed"
+    return "Nearly all say the same"
 
 
 def _decimal(value: float) -> str:

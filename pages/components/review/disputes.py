@@ -13,7 +13,7 @@ from learning_core.feedback.entries import describe_first_error
 from learning_core.review.annotations import AnnotationEntry, annotate
 from learning_core.schema import QUALITY_SCALES, Decision, ExampleType, Preference
 from pages.components import frames, texts, widgets
-from pages.components.charts import shorten
+from pages.components.example import show_texts
 from pages.components.review import judgement
 from pages.components.session import User
 from pages.components.texts import DECISION_NAMES, PREFERENCE_NAMES, SCORE_NAMES, plain
@@ -39,7 +39,8 @@ def show(user: User) -> None:
     example = _choose(rows, total)
     judged = frames.judgements_of(user.organization_id, example.id)
     judged.sort(key=lambda row: row.decision is None)
-    _show_texts(example)
+    st.caption(f"Agent {plain(example.agent)}")
+    show_texts(example)
     why_not = _why_not(user, example, [row for row in judged if row.decision])
     st.header("What the reviewers say", anchor=False)
     for start in range(0, len(judged), ACROSS):
@@ -67,35 +68,16 @@ def _choose(rows: list[Any], total: int) -> Any:
         return lambda: st.query_params.update(dispute=ids[place + step])
 
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"{place + 1:,} of {total:,} disputed, the oldest first", width="content")
-        st.button("← Previous", type="tertiary", disabled=not place, on_click=go(-1) if place else None)
+        oldest = ", the oldest first" if total > 1 else ""
+        st.caption(f"{place + 1:,} of {total:,} disputed{oldest}", width="content")
         is_last = place + 1 == len(ids)
-        st.button("Next →", type="tertiary", disabled=is_last, on_click=None if is_last else go(1))
-        if st.button("Its way so far", type="tertiary"):
+        if len(ids) > 1:
+            st.button("← Previous", type="tertiary", disabled=not place, on_click=go(-1) if place else None)
+            st.button("Next →", type="tertiary", disabled=is_last, on_click=None if is_last else go(1))
+        if st.button("See its history", type="tertiary"):
             st.query_params["example"] = ids[place]
             st.rerun()
     return rows[place]
-
-
-def _show_texts(example: Any) -> None:
-    is_preference = example.example_type == ExampleType.PREFERENCE
-    st.caption(f"Agent {plain(example.agent)}")
-    st.header("Question", anchor=False)
-    texts.framed(example.input_text, missing="The question was not reported.")
-    if example.context:
-        with st.expander("Context"):
-            texts.as_written(example.context)
-    left, right = st.columns(2)
-    with left:
-        st.header("Option A" if is_preference else "Answer the agent gave", anchor=False)
-        texts.framed(example.original_output, missing="The answer was not reported.")
-    with right:
-        if is_preference:
-            st.header("Option B", anchor=False)
-            texts.framed(example.alternative_output, missing="There is none.")
-        else:
-            st.header("Answer proposed", anchor=False)
-            texts.framed(example.expected_output, missing="None yet: somebody has to write it.")
 
 
 def _why_not(user: User, example: Any, judged: list[Any]) -> str | None:
@@ -113,7 +95,7 @@ def _offer(user: User, example: Any, row: Any) -> None:
         _name(row),
         key=f"take_{row.id}",
         width="stretch",
-        help="Settles the example with this outcome and these scores, as your judgement.",
+        help="Takes this outcome and these scores as your own judgement.",
     )
     if taken:
         scores = {scale: getattr(row, scale) for scale in QUALITY_SCALES}
@@ -131,18 +113,17 @@ def _offer(user: User, example: Any, row: Any) -> None:
 
 
 def _name(row: Any) -> str:
-    who = plain(shorten(row.annotator, 24), 24)
     if row.preference:
-        return f"{PREFERENCE_NAMES[Preference(row.preference)]}, like {who}"
+        return f"Settle: {PREFERENCE_NAMES[Preference(row.preference)]}"
     if row.decision == Decision.APPROVE:
-        return f"Take the text of {who}" if row.corrected_output else f"Approve as proposed, like {who}"
-    return f"{DECISION_NAMES[Decision(row.decision)]}, like {who}"
+        return "Settle: approve this text" if row.corrected_output else "Settle: approve as proposed"
+    return f"Settle: {DECISION_NAMES[Decision(row.decision)].lower()}"
 
 
 def _decide(user: User, example: Any) -> None:
     is_preference = example.example_type == ExampleType.PREFERENCE
     confirmed = "" if is_preference else " A new text then waits for one more person to confirm it."
-    st.caption(f"Take the outcome of a reviewer above, or decide yourself.{confirmed}")
+    st.caption(f"Settle it as one of the reviewers above, or decide for yourself.{confirmed}")
     options = [*PREFERENCE_NAMES, Decision.REJECT] if is_preference else list(Decision)
     with st.form(f"decide_{example.id}"):
         chosen = st.segmented_control(
@@ -185,9 +166,9 @@ def _ask_for_scores(example: Any) -> dict[str, float | None]:
     with st.grid(2, gap="small"):
         return {
             scale: st.segmented_control(
-                f"{SCORE_NAMES[scale]}, 0 to 1",
+                f"{SCORE_NAMES[scale]}, 1 to 5",
                 SCORES,
-                format_func="{:g}".format,
+                format_func=texts.points,
                 key=f"{scale}_{example.id}",
             )
             for scale in QUALITY_SCALES

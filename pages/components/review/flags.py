@@ -11,7 +11,7 @@ from learning_core import db
 from learning_core.review import flags
 from pages.components import frames, texts, widgets
 from pages.components.session import User
-from pages.components.texts import plain
+from pages.components.texts import count, plain
 
 SHOWN = 20
 
@@ -26,8 +26,9 @@ def show(user: User) -> None:
             "nobody can answer, flags it while judging. It then waits here.",
         )
         return
-    whole = f"The oldest {len(rows):,} of {total:,}" if total > len(rows) else f"All {total:,}"
-    st.caption(f"{whole} flagged examples, the oldest first. Nobody is given them to judge meanwhile.")
+    whole = count(total, "flagged example", "flagged examples")
+    shown = f", the oldest {len(rows):,} are shown" if total > len(rows) else ", the oldest first"
+    st.caption(f"{whole}{shown if total > 1 else ''}. Nobody is given them to judge meanwhile.")
     for row in rows:
         _show(user, row)
 
@@ -51,7 +52,7 @@ def _show(user: User, row: Any) -> None:
                     st.text("It is never given to anybody to judge or to learn from again.")
                     if st.button("Reject it", type="primary", key=f"drop_{row.id}"):
                         _change(user, flags.drop, row.id)
-            if st.button("Its way so far", type="tertiary", key=f"open_{row.id}"):
+            if st.button("See its history", type="tertiary", key=f"open_{row.id}"):
                 st.query_params["example"] = str(row.id)
                 st.rerun()
 

@@ -44,10 +44,9 @@ def show(user: User) -> None:
 
 
 def _show_everybody(measured: list[gold.Accuracy]) -> None:
-    st.header("Everybody's accuracy", anchor=False)
     if not measured:
-        st.caption("Nobody has judged a gold item yet.")
         return
+    st.header("Everybody's accuracy", anchor=False)
     st.dataframe(
         pd.DataFrame(
             {
@@ -91,7 +90,9 @@ def _show_item(user: User, row: Any) -> None:
         with st.container(width="stretch", gap=None):
             st.text(shorten(row.input_text or "The question was not reported.", 120))
             judged = count(row.judged_count, "judgement", "judgements")
-            st.caption(f"Right: {DECISION_NAMES[row.gold_decision].lower()} · {plain(row.agent)} · {judged}")
+            st.caption(
+                f"Right decision: {DECISION_NAMES[row.gold_decision].lower()} · {plain(row.agent)} · {judged}"
+            )
         if st.button("Open", type="tertiary", key=f"open_{row.id}"):
             st.query_params["example"] = row.id
             st.rerun()

@@ -32,28 +32,38 @@ REFUSALS_KEPT = 50
 def show(user: User, mode: str) -> None:
     """Show the deck: "review" for single answers, "compare" for two to choose from."""
     filters = _choose_filters(user, mode)
+    if st.session_state.get("reviewing") != (user, filters):
+        leave(user)
+    st.session_state["reviewing"] = (user, filters)
     _deck(user, mode, filters)
 
 
 def leave(user: User) -> None:
-    """Store what was decided last, and give back what the person holds: they went to another page."""
-    if st.session_state.pop("is_reviewing", False):
+    """Store what was decided last, and give back what the person holds: they look at something else now.
+
+    What was decided in another organisation, or with a role that is gone, stays in the browser.
+    """
+    if "reviewing" not in st.session_state:
+        return
+    reviewer, _ = st.session_state["reviewing"]
+    if reviewer.organization_id == user.organization_id and user.may("review"):
         for mode in ("review", "compare"):
-            if _key(mode) in st.session_state:
-                _apply(user, mode)
-        db.in_transaction(user.organization_id, lambda session: queue.give_back(session, user.caller))
+            _apply(user, mode)
+    db.in_transaction(reviewer.organization_id, lambda session: queue.give_back(session, reviewer.caller))
+    del st.session_state["reviewing"]
 
 
 @st.fragment
 def _deck(user: User, mode: str, filters: Filters) -> None:
     state = _state(user, mode)
-    st.session_state["is_reviewing"] = True
     with widgets.reporting():
         _apply(user, mode)
-        if state["filters"] not in (None, filters):
-            db.in_transaction(user.organization_id, lambda session: queue.give_back(session, user.caller))
-        state["filters"] = filters
+        if st.session_state.get("bring_back_skipped"):
+            db.in_transaction(
+                user.organization_id, lambda session: queue.bring_back_skipped(session, user.caller)
+            )
         held, own = _claim(user, filters)
+        guidelines, agents = frames.guidelines(user.organization_id), {item.agent for item in held}
         deck.show_deck(
             {
                 "deck": state["deck"],
@@ -66,16 +76,13 @@ def _deck(user: User, mode: str, filters: Filters) -> None:
                     "waiting": frames.review_progress(user.organization_id).waiting,
                     "mine": len(held),
                 },
-                "guidelines": frames.guidelines(user.organization_id),
+                "guidelines": {agent: guidelines[agent] for agent in guidelines if agent in agents},
                 "items": [_shown(user, item) for item in held],
             },
             key=_key(mode),
         )
-        if own.skipped and st.button(f"Bring back {own.skipped:,} skipped"):
-            db.in_transaction(
-                user.organization_id, lambda session: queue.bring_back_skipped(session, user.caller)
-            )
-            st.rerun(scope="fragment")
+        if own.skipped:
+            st.button(f"Bring back {own.skipped:,} skipped", key="bring_back_skipped")
 
 
 def _claim(user: User, filters: Filters) -> tuple[list[Item], OwnProgress]:
@@ -114,7 +121,7 @@ def _seq(entry: DeckDecision | dict[str, Any]) -> int:
 
 def _state(user: User, mode: str) -> dict[str, Any]:
     """Return what this browser session knows of its deck; another organisation gets another deck."""
-    fresh = {"deck": uuid4().hex, "acked": 0, "refused": [], "filters": None}
+    fresh = {"deck": uuid4().hex, "acked": 0, "refused": []}
     state: dict[str, Any] = st.session_state.setdefault(f"deck_{mode}_{user.organization_id}", fresh)
     return state
 

@@ -23,7 +23,7 @@ def show(row: Any, proposed: str | None) -> None:
     _show_scores(row)
     if row.corrected_output:
         if proposed:
-            st.caption("Struck out of the proposed text, and put in")
+            st.caption("What it changes in the proposed text")
             texts.changed_places(proposed, row.corrected_output)
         else:
             st.caption("New text")
@@ -50,15 +50,15 @@ def badge(row: Any) -> None:
 def _show_scores(row: Any) -> None:
     given = {name: getattr(row, scale) for scale, name in SCORE_NAMES.items()}
     lines = "".join(
-        f'<div>{escape(name)}</div><div style="text-align:right">{score:.2f}</div>'
+        f'<div>{escape(name)}</div><div style="text-align:right">{texts.points(score)} of 5</div>'
         for name, score in given.items()
         if score is not None
     )
     if lines:
-        st.html(f'<div style="{GRID}" title="Scores, 0 to 1">{lines}</div>')
+        st.html(f'<div style="{GRID}">{lines}</div>')
 
 
 GRID = (
-    "display:grid;grid-template-columns:minmax(0,11rem) 3rem;gap:.1rem .6rem;font-size:.9em;"
+    "display:grid;grid-template-columns:minmax(0,11rem) 4rem;gap:.1rem .6rem;font-size:.9em;"
     "font-variant-numeric:tabular-nums"
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.components import frames
+from pages.components import frames, tables
 from pages.components.charts import shorten
 from pages.components.session import User
 
@@ -22,8 +22,8 @@ def show(user: User) -> None:
         {
             "Reviewer": [shorten(name, 60) for name in rows["annotator"]],
             "Decisions": rows["judgement_count"],
-            "Approved": rows["approved_share"],
-            "Corrected": rows["corrected_share"],
+            "Approved": tables.percents(rows["approved_share"]),
+            "Corrected": tables.percents(rows["corrected_share"]),
             "Seconds": rows["median_s"],
             "Last": rows["last_at"],
         }
@@ -35,14 +35,12 @@ def show(user: User) -> None:
         placeholder="",
         column_config={
             "Decisions": st.column_config.NumberColumn(format="localized"),
-            "Approved": st.column_config.NumberColumn(
-                format="percent", help="Approvals, and choices between two answers, among the decisions"
+            "Approved": tables.percent_column(
+                help="Approvals, and choices between two answers, among the decisions"
             ),
-            "Corrected": st.column_config.NumberColumn(
-                format="percent", help="Decisions that came with a new text"
-            ),
+            "Corrected": tables.percent_column(help="Decisions that came with a new text"),
             "Seconds": st.column_config.NumberColumn(
-                "Median time (s)", format="%.0f", help="Half of the decisions took less; empty where unknown"
+                "Typical time (s)", format="%.0f", help="Half of the decisions took less; empty where unknown"
             ),
             "Last": st.column_config.DatetimeColumn("Last (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"),
         },
