@@ -171,9 +171,9 @@ def _require_fit(example: Any, entry: AnnotationEntry) -> None:
         return
     if is_preference and not entry.preference:
         raise InvalidInput("Say which output is better: a, b or tie.", field="preference")
-    shown = example.expected_output if example.is_gold else example.approved_output or example.expected_output
-    output = entry.corrected_output or shown
-    if not is_preference and not output:
+    settled = None if example.is_gold else example.approved_output
+    shown = settled or example.expected_output or example.original_output
+    if not is_preference and not (entry.corrected_output or shown):
         raise InvalidInput("Write the answer that should have been given.", field="corrected_output")
 
 
@@ -203,8 +203,9 @@ def _store(
 WAITING = "status = ANY (ARRAY['pending', 'needs_revision', 'approved']) AND reviews_done < reviews_wanted"
 
 STATE = text(f"""
-SELECT example.id, example_type, status, author, expected_output, approved_output, quality_score,
-       gold_decision IS NOT NULL AS is_gold, {OPEN} AS is_open, held > 0 AND {WAITING} AS is_waiting,
+SELECT example.id, example_type, status, author, original_output, expected_output, approved_output,
+       quality_score, gold_decision IS NOT NULL AS is_gold, {OPEN} AS is_open,
+       held > 0 AND {WAITING} AS is_waiting,
        EXISTS (
            SELECT FROM expert_annotations AS mine
            WHERE mine.example_id = example.id AND annotator = :me

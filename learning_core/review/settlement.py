@@ -50,7 +50,7 @@ def verdicts(session: Session, example_id: UUID) -> dict[UUID, Verdict]:
 def _case(row: Any) -> Case:
     has_alternative = row.alternative_output is not None
     alternatives = (row.original_output, row.alternative_output) if has_alternative else None
-    return Case(row.expected_output, row.author, row.overlap, alternatives)
+    return Case(row.proposed, row.author, row.overlap, alternatives)
 
 
 def _judgements(session: Session, example_id: UUID) -> list[Judgement]:
@@ -68,7 +68,8 @@ def _judgements(session: Session, example_id: UUID) -> list[Judgement]:
 
 
 CASE = text("""
-SELECT expected_output, author, overlap, original_output, alternative_output
+SELECT coalesce(expected_output, CASE WHEN alternative_output IS NULL THEN original_output END) AS proposed,
+       author, overlap, original_output, alternative_output
 FROM learning_examples WHERE id = :example
 """)
 

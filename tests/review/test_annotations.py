@@ -650,3 +650,10 @@ def test_what_a_gold_item_rests_on_cannot_be_undone(act, judge, ada, boss, new_e
     act(gold.unmake_gold, boss, example)
     act(annotations.undo, ada, example)
     assert look(example).status == "pending"
+
+
+def test_a_reported_answer_may_be_approved_as_it_was_given(new_example, judge, ada, look):
+    reported = new_example(example_type="failure", original_output="On the tenth.", expected_output=None)
+    assert judge(ada, reported, clarity=1.0).example_status == "approved"
+    row = look(reported)
+    assert (row.approved_output, row.human_verified) == ("On the tenth.", True)

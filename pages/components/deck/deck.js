@@ -174,6 +174,7 @@ class DeckView {
 
   #approve() {
     if (this.mode === "compare") this.#confirm();
+    else if (!this.draft.text && !baseText(this.shown)) this.#view("edit"); // there is nothing to approve yet
     else if (Object.keys(this.draft.scores).length) this.#decide("approve");
     else this.#ask(this.asking === "score" ? null : "score");
   }
