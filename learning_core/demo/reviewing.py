@@ -169,7 +169,9 @@ SELECT status IN ('pending', 'approved') AND reviews_done < reviews_wanted
 FROM learning_examples WHERE id = :id
 """)
 
-ASK_TWO = text("UPDATE learning_examples SET overlap = 2, reviews_wanted = 2 WHERE id = :id")
+ASK_TWO = text("""
+UPDATE learning_examples SET overlap = 2, reviews_wanted = 2 WHERE id = :id AND held = 0
+""")
 
 SET_TIME = text("""
 WITH dated AS (UPDATE expert_annotations SET created_at = :at WHERE id = :id)
