@@ -36,10 +36,11 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "report": frozenset({Role.EXPERT, Role.ENGINEER, Role.ADMIN}),
     "review": frozenset({Role.EXPERT, Role.ADMIN}),
     "curate": frozenset({Role.EXPERT, Role.ENGINEER, Role.ADMIN}),
+    "optimize": frozenset({Role.ENGINEER, Role.ADMIN}),
     "administer": frozenset({Role.ADMIN}),
 }
 """Right -> the roles that have it. Reporting means sending executions and feedback, reviewing means judging
-examples, curating means freezing datasets."""
+examples, curating means freezing datasets, optimizing means spending on models and making prompt versions."""
 
 
 def require(caller: Caller, right: str) -> None:
@@ -117,6 +118,17 @@ def create_organization(
 
 
 REMOVED_WITH_ORGANIZATION = (
+    "model_calls",
+    "scores",
+    "candidates",
+    "training_runs",
+    "prompt_analyses",
+    "correction_rules",
+    "evaluators",
+    "prompt_labels",
+    "prompt_versions",
+    "model_assignments",
+    "language_models",
     "dataset_proposals",
     "dataset_uses",
     "dataset_examples",

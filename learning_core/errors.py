@@ -49,3 +49,15 @@ class NotEnoughData(LearningError):
 
 class Unavailable(LearningError):
     """The database cannot be reached at the moment; nothing was stored."""
+
+
+class ModelFailed(LearningError):
+    """The model gave no usable answer."""
+
+
+class BudgetSpent(LearningError):
+    """What this run may spend is spent."""
+
+
+class Interrupted(LearningError):
+    """A person asked this run to stop for now."""

@@ -69,6 +69,8 @@ def populate(organization: Organization) -> Caller:
         session.execute(text(REVIEWED))
         session.execute(text(DATASET))
         session.execute(text(MEMBER))
+        for statement in (PROMPT, RUN, CANDIDATE, MODEL):
+            session.execute(text(statement))
     return admin
 
 
@@ -117,4 +119,57 @@ MEMBER = """
 INSERT INTO dataset_examples (dataset_id, example_id, split, group_name, content)
 SELECT version.id, example.id, 'test', 'judged', '{}'
 FROM training_datasets AS version CROSS JOIN learning_examples AS example WHERE example.key = 'judged'
+"""
+
+PROMPT = """
+WITH version AS (
+    INSERT INTO prompt_versions (agent_id, number, key, messages, content_hash, author, reason)
+    SELECT id, 1, 'v1', '[]', 'hash', 'ada', 'the first' FROM agents
+    RETURNING agent_id, id
+),
+labelled AS (
+    INSERT INTO prompt_labels (agent_id, label, version_id, set_by)
+    SELECT agent_id, 'production', id, 'ada' FROM version
+),
+ruled AS (
+    INSERT INTO correction_rules (agent_id, statement, proposed_by)
+    SELECT agent_id, 'Say when.', 'ada' FROM version
+),
+analysed AS (
+    INSERT INTO prompt_analyses (agent_id, day, findings) SELECT agent_id, '2026-01-01', '{}' FROM version
+)
+INSERT INTO evaluators (agent_id, number, checks, gate, created_by)
+SELECT agent_id, 1, '[]', '{}', 'ada' FROM version
+"""
+
+RUN = """
+INSERT INTO training_runs (kind, agent_id, settings, prompt_version_id, dataset_id, evaluator_id, started_by)
+SELECT 'evaluation', version.agent_id, '{}', version.id, training_datasets.id, evaluators.id, 'ada'
+FROM prompt_versions AS version CROSS JOIN training_datasets CROSS JOIN evaluators
+"""
+
+CANDIDATE = """
+WITH candidate AS (
+    INSERT INTO candidates (run_id, number, strategy, messages, content_hash, reason, prompt_version_id)
+    SELECT id, 0, 'baseline', '[]', 'hash', 'as it is', prompt_version_id FROM training_runs
+    RETURNING id
+)
+INSERT INTO scores (candidate_id, example_id, split, value)
+SELECT candidate.id, example.id, 'test', 1
+FROM candidate CROSS JOIN learning_examples AS example WHERE example.key = 'judged'
+"""
+
+MODEL = """
+WITH model AS (
+    INSERT INTO language_models (name, provider, base_url, model, created_by)
+    VALUES ('small', 'local', 'http://127.0.0.1:1/v1', 'small', 'ada')
+    RETURNING id
+),
+called AS (
+    INSERT INTO model_calls (
+        content_hash, run_id, role, base_url, model, request, courier, reserved_tokens, reserved_usd
+    )
+    SELECT 'hash', id, 'task', 'http://127.0.0.1:1/v1', 'small', '{}', 1, 10, 0 FROM training_runs
+)
+INSERT INTO model_assignments (role, model_id) SELECT 'task', id FROM model
 """

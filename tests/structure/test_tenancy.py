@@ -21,7 +21,7 @@ from tests.factories import execution, feedback, populate
 
 TABLES = [table.name for table in Base.metadata.sorted_tables if "organization_id" in table.columns]
 APPEND_ONLY = ["audit_log"]
-FROZEN = ["training_datasets", "dataset_examples", "dataset_uses"]
+FROZEN = ["training_datasets", "dataset_examples", "dataset_uses", "prompt_versions", "evaluators"]
 KEPT = [*FROZEN, "expert_annotations"]
 """What goes with its organisation and not before."""
 CHANGEABLE = [name for name in TABLES if name not in APPEND_ONLY + FROZEN]
@@ -142,6 +142,18 @@ INSERTS = {
     ("dataset_uses", "dataset_id"): """
         INSERT INTO dataset_uses (dataset_id, split, purpose, used_by)
         VALUES (:foreign, 'test', 'a look', 'mallory')
+    """,
+    ("prompt_versions", "agent_id"): """
+        INSERT INTO prompt_versions (agent_id, number, key, messages, content_hash, author, reason)
+        VALUES (:foreign, 2, 'v2', '[]', 'other', 'mallory', 'a try')
+    """,
+    ("prompt_versions", "parent_id"): """
+        INSERT INTO prompt_versions (agent_id, parent_id, number, key, messages, content_hash, author, reason)
+        SELECT id, :foreign, 2, 'v2', '[]', 'other', 'mallory', 'a try' FROM agents
+    """,
+    ("evaluators", "agent_id"): """
+        INSERT INTO evaluators (agent_id, number, checks, gate, created_by)
+        VALUES (:foreign, 2, '[]', '{}', 'mallory')
     """,
 }
 """What cannot be updated can still be inserted."""

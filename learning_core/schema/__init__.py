@@ -1,0 +1,53 @@
+"""The tables, in the order of the story. Every organisation's table carries organization_id in its primary
+key and every foreign key.
+"""
+
+from learning_core.schema.datasets import DatasetMember as DatasetMember
+from learning_core.schema.datasets import DatasetProposal as DatasetProposal
+from learning_core.schema.datasets import DatasetUse as DatasetUse
+from learning_core.schema.datasets import DatasetVersion as DatasetVersion
+from learning_core.schema.examples import OPEN as OPEN
+from learning_core.schema.examples import Decision as Decision
+from learning_core.schema.examples import Example as Example
+from learning_core.schema.examples import ExampleStatus as ExampleStatus
+from learning_core.schema.examples import ExampleType as ExampleType
+from learning_core.schema.feedback import EXECUTION_COUNTERS as EXECUTION_COUNTERS
+from learning_core.schema.feedback import FEEDBACK_COUNTERS as FEEDBACK_COUNTERS
+from learning_core.schema.feedback import SCALES as SCALES
+from learning_core.schema.feedback import Agent as Agent
+from learning_core.schema.feedback import Execution as Execution
+from learning_core.schema.feedback import ExecutionDaily as ExecutionDaily
+from learning_core.schema.feedback import Feedback as Feedback
+from learning_core.schema.feedback import FeedbackDaily as FeedbackDaily
+from learning_core.schema.feedback import FeedbackType as FeedbackType
+from learning_core.schema.feedback import IssueCategory as IssueCategory
+from learning_core.schema.foundation import Base as Base
+from learning_core.schema.models import CallStatus as CallStatus
+from learning_core.schema.models import LanguageModel as LanguageModel
+from learning_core.schema.models import ModelAssignment as ModelAssignment
+from learning_core.schema.models import ModelCall as ModelCall
+from learning_core.schema.models import ModelRole as ModelRole
+from learning_core.schema.organizations import ApiKey as ApiKey
+from learning_core.schema.organizations import AuditEntry as AuditEntry
+from learning_core.schema.organizations import Member as Member
+from learning_core.schema.organizations import Organization as Organization
+from learning_core.schema.organizations import Role as Role
+from learning_core.schema.organizations import SigningKey as SigningKey
+from learning_core.schema.prompts import CorrectionRule as CorrectionRule
+from learning_core.schema.prompts import EvaluatorVersion as EvaluatorVersion
+from learning_core.schema.prompts import PromptAnalysis as PromptAnalysis
+from learning_core.schema.prompts import PromptLabel as PromptLabel
+from learning_core.schema.prompts import PromptVersion as PromptVersion
+from learning_core.schema.prompts import RuleStatus as RuleStatus
+from learning_core.schema.review import QUALITY_SCALES as QUALITY_SCALES
+from learning_core.schema.review import Annotation as Annotation
+from learning_core.schema.review import AnnotationType as AnnotationType
+from learning_core.schema.review import Lease as Lease
+from learning_core.schema.review import Preference as Preference
+from learning_core.schema.runs import Candidate as Candidate
+from learning_core.schema.runs import CandidateState as CandidateState
+from learning_core.schema.runs import Run as Run
+from learning_core.schema.runs import RunKind as RunKind
+from learning_core.schema.runs import RunStatus as RunStatus
+from learning_core.schema.runs import Score as Score
+from learning_core.schema.throttle import RateLimit as RateLimit
