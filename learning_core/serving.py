@@ -126,15 +126,42 @@ def _kept_alive() -> Iterator[None]:
 
 @contextmanager
 def _worker() -> Iterator[None]:
-    """Run a worker beside the server, in a process of its own and after it: jobs must not slow the pages."""
-    process = subprocess.Popen([sys.executable, "-m", "learning_core", "worker"])
-    if os.name == "posix":
-        psutil.Process(process.pid).nice(10)
+    """Keep a worker running beside the server."""
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep_working, args=(stop,), name="worker-watch", daemon=True)
+    keeper.start()
     try:
         yield
     finally:
-        process.terminate()
+        stop.set()
+        keeper.join()
+
+
+def _keep_working(stop: threading.Event) -> None:
+    """Run a worker in a process of its own and after the server: jobs must not slow the pages.
+
+    One that dies is started again: what it was doing goes on.
+    """
+    while not stop.is_set():
+        process = subprocess.Popen([sys.executable, "-m", "learning_core", "worker"])
+        if os.name == "posix":
+            psutil.Process(process.pid).nice(10)
+        while process.poll() is None and not stop.wait(RESTART_S):
+            pass
+        if process.poll() is None:
+            _end(process)
+
+
+RESTART_S = 1.0
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
         process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()  # it loses nothing: what it was doing is taken up at the next start
+        process.wait()
 
 
 def _shown(host: str) -> str:
