@@ -72,6 +72,24 @@ class Settings:
     training_agreement: float = 0.8
     """Annotators of a dataset's examples agree in at least this share (0-1) of their pairs."""
 
+    # Language models
+    model_url: str = ""
+    """Address of a model for every role without one of its own; http://127.0.0.1:11434/v1, for instance."""
+    model_name: str = ""
+    """That model's name at this address."""
+    model_key: str = ""
+    """The name of the key that this address wants: ACME for the one in AFTERGLOW_MODEL_KEY_ACME."""
+    model_hosts: str = ""
+    """Host names on which models may be, separated by commas. Empty: any that an administrator names."""
+    model_attempts: int = 6
+    """How often a call is sent before it counts as failed; one that timed out is sent twice at most."""
+    model_backoff_s: float = 0.5
+    """Pause before a call is sent for the second time; it doubles from then on, give or take half of it."""
+
+    # Optimization
+    optimization_calls: int = 600
+    """Calls of models that an optimization may make unless it was told otherwise."""
+
     # Success metrics on the overview
     target_feedback_rate: float = 0.20
     target_satisfaction: float = 4.0

@@ -88,6 +88,26 @@ def new_key(organization: object) -> Callable[[str], str]:
     return partial(factories.key, organization)
 
 
+@pytest.fixture(scope="session")
+def courier(database: None) -> Iterator[None]:
+    """Whatever process calls models for the tests is quick to try again, and leaves before their database."""
+    from learning_core.llm import dispatch
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AFTERGLOW_MODEL_BACKOFF_S", "0.005")
+        yield
+        dispatch.close()
+
+
+@pytest.fixture
+def model_server(courier: None) -> Iterator[object]:
+    """A served model; set its `answer`, `latency_s`, `errors` and `most` as the test needs them."""
+    from tests.fakes import ModelServer
+
+    with ModelServer() as server:
+        yield server
+
+
 @pytest.fixture
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Set environment variables and read the settings anew: `configure(AFTERGLOW_BATCH_LIMIT=5)`."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 MESSAGE_TOKENS = 16
 """What a message costs beside its text, at most."""
+TEMPLATE_TOKENS = 128
+"""What a model's chat template adds of its own, such as a system message where there is none, at most."""
 MILLION = Decimal(1_000_000)
 
 
@@ -100,12 +103,29 @@ class Request:
     @property
     def most_prompt_tokens(self) -> int:
         """Return how many tokens the question can have at most."""
-        return sum(len(content.encode()) + MESSAGE_TOKENS for _, content in self.messages)
+        schema = len(json.dumps(self.schema)) if self.schema else 0
+        return TEMPLATE_TOKENS + schema + self.prompt_bytes + MESSAGE_TOKENS * len(self.messages)
+
+    @property
+    def prompt_bytes(self) -> int:
+        """Return how long the question's text is."""
+        return sum(len(content.encode()) for _, content in self.messages)
 
     @property
     def most_usd(self) -> Decimal:
         """Return what the call can cost at most."""
         return self.model.price(self.most_prompt_tokens, self.most_tokens - self.most_prompt_tokens)
+
+    def told(self) -> dict[str, Any]:
+        """Return the JSON form that is stored with the call; with it the call can be repeated."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return own | {"model": self.model.told()}
+
+    @classmethod
+    def read(cls, told: dict[str, Any]) -> Request:
+        """Return the request that its JSON form stands for."""
+        messages = tuple((speaker, content) for speaker, content in told["messages"])
+        return cls(**told | {"model": Model.read(told["model"]), "messages": messages})
 
 
 @dataclass(frozen=True)
@@ -132,5 +152,13 @@ class Answer:
 
 
 def as_messages(rendered: Sequence[dict[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return rendered messages in the form a request holds them."""
-    return tuple((message["role"], message["content"]) for message in rendered)
+    """Return rendered messages in the form a request holds them, with what cannot be stored replaced."""
+    return tuple((message["role"], storable(message["content"])) for message in rendered)
+
+
+def storable(content: str) -> str:
+    """Return a text with each character that neither JSON in UTF-8 nor the database can hold replaced."""
+    return UNSTORABLE.sub("\ufffd", content)
+
+
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")

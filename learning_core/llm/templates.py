@@ -168,7 +168,5 @@ def _message(told: object) -> Message:
     if role not in ("system", "user", "assistant"):
         raise InvalidInput(f"A message's role is system, user or assistant, not {role!r}.", field="messages")
     if not isinstance(text, str) or re.search(r"[\x00\ud800-\udfff]", text):
-        raise InvalidInput(
-            "A message's text is a text without NUL and lone surrogates.", field="messages"
-        )
+        raise InvalidInput("A message's text is a text without NUL and lone surrogates.", field="messages")
     return Message(role, text, told.get("literal") is True)
