@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from itertools import chain, zip_longest
+from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from learning_core.datasets.content import DatasetExample
+from learning_core.datasets.splits import Split
 from learning_core.errors import NotEnoughData
 
 WANTED = 60
@@ -52,7 +54,8 @@ def divide(train: Sequence[DatasetExample], validation: Sequence[DatasetExample]
             f"{len(selection)} examples would choose among the candidates; it takes at least {FEWEST}."
             " Freeze a dataset with more approved examples for training or validation."
         )
-    return Portions(tuple(chain(*groups.values())), tuple(_mixed(selection)))
+    validating = (replace(example, split=Split.VALIDATION) for example in _mixed(selection))
+    return Portions(tuple(chain(*groups.values())), tuple(validating))
 
 
 def _shuffled(examples: Iterable[DatasetExample], seed: int) -> list[DatasetExample]:
@@ -60,8 +63,13 @@ def _shuffled(examples: Iterable[DatasetExample], seed: int) -> list[DatasetExam
 
 
 def _mixed(examples: Sequence[DatasetExample]) -> list[DatasetExample]:
-    """Return the examples so that equal expected outputs are far apart: the first ten show many kinds."""
+    """Return the examples with each kind of expected output spread evenly: any first few are typical."""
     kinds: dict[str, list[DatasetExample]] = {}
     for example in examples:
         kinds.setdefault(example.expected_output.strip().casefold(), []).append(example)
-    return [example for example in chain(*zip_longest(*kinds.values())) if example is not None]
+    placed = [
+        ((place + 0.5) / len(alike), example)
+        for alike in kinds.values()
+        for place, example in enumerate(alike)
+    ]
+    return [example for _, example in sorted(placed, key=lambda one: one[0])]

@@ -61,6 +61,12 @@ def test_the_first_examples_that_select_show_every_kind_of_answer():
     assert {example.expected_output for example in first} == set(labels)
 
 
+def test_the_first_examples_that_select_are_as_mixed_as_all_of_them():
+    rare = examples(60, "validation", labels=("yes", "yes", "yes", "yes", "no"))
+    first = divide([], rare, seed=3).selection[:10]
+    assert sorted(example.expected_output for example in first).count("no") == 2
+
+
 def test_another_seed_divides_differently_and_the_same_seed_alike():
     train = examples(100)
     assert divide(train, [], seed=1) == divide(list(reversed(train)), [], seed=1)
