@@ -7,20 +7,26 @@ The story, in the order in which the tree, the tables, the pages and the routes 
     example     a reaction worth learning from                    feedback.examples
     annotation  an expert judges the example                      review
     dataset     approved examples, frozen and split               datasets
+    evaluation  a prompt version, scored on a dataset version     evaluation
+    optimization  a better prompt, proven on sealed examples      prompts
 
 What was said is read as metrics with their intervals, as trends, as issues and as themes
 (``feedback.metrics``, ``trends``, ``themes``). In ``review``, the ``queue`` hands out examples by
 ``priority``, ``annotations`` stores what experts decide, ``verdicts`` says what it comes to and
 ``settlement`` makes it so; ``agreement`` says how far experts agree, from ``tallies`` of what they said, and
 ``bootstrap`` how well that is known. In ``datasets``, ``curation`` holds the rules, ``selection`` follows
-them, ``splits`` keeps what is alike together, ``versions`` freezes, ``exports`` hands out. ``demo`` lets a
-simulated story happen by the same path.
+them, ``splits`` keeps what is alike together, ``versions`` freezes, ``exports`` hands out. In ``evaluation``,
+``checks`` say what one answer is worth, ``judge`` asks a model, ``safety`` forbids, ``scoring`` does it for
+many. In ``prompts``, ``versions`` keeps what is in use, ``analysis`` says how it does, ``strategies`` propose
+candidates from the ``evidence``, ``optimizer`` spends the calls, ``racing`` drops losers, ``verdict`` says
+what was gained, ``runs`` does it in the background. ``demo`` lets a simulated story happen by the same path.
 
 Beneath the story lie ``settings`` and ``errors``, ``schema`` (the tables), ``embedded`` (the database that
 comes along), ``db`` (the only place that begins and commits), ``jobs`` (background work), ``access`` (who
-may do what), ``throttle`` (how often) and ``rowfiles`` (files of rows). In front of it stand three doors:
-``api`` (agents and widgets), ``cli`` (operators; ``serving`` starts everything, ``diagnosis`` examines it)
-and the Streamlit ``pages`` (people), all behind the ``perimeter``.
+may do what), ``llm`` (the one door to models: ``exchange`` asks, ``ledger`` keeps the budget, ``courier``
+brings the answers), ``background`` (a run's life), ``throttle`` (how often) and ``rowfiles`` (files of rows).
+In front of it stand three doors: ``api`` (agents and widgets), ``cli`` (operators; ``serving`` starts
+everything, ``diagnosis`` examines it) and the Streamlit ``pages`` (people), all behind the ``perimeter``.
 
 Glossary
     organisation    the tenant; every row but the list of organisations belongs to one
@@ -47,6 +53,19 @@ Glossary
     dataset         a named set of approved examples; a version of it never changes
     split           train, validation or test; what is alike is in the same one
     proposal        a next version that the weekly look found worth freezing
+    model           a language or embedding model, nothing else; it works as task, proposer or judge
+    prompt version  an immutable prompt of an agent; a label such as "production" points at one
+    evaluator       how an answer is scored: weighted checks and a gate that forbids; it has versions
+    score, metric   what one answer is worth (0-1); the aggregate of scores
+    run             background work with status, budget, progress and result
+    candidate       a prompt proposed within a run; number 0 is the baseline, the prompt as it was
+    strategy        a way to make candidates, which a person can read and choose
+    race            candidates meet the same examples in the same order; losers leave early
+    sealed          test examples that a run sees once, at the end, to say what was gained
+    verdict         improved, worse, or no evidence of a difference, with its interval
+    call            one question to a model, stored with its answer and its cost; never paid twice
+    cap             what a run may spend: money, tokens, calls; reserved before each call
+    courier         the process that makes the calls and outlives a worker by those on their way
     API key         what lets an agent in: an organisation, a role, an expiry; only its hash is stored
     widget token    what lets a browser in: a signed, short-lived right to rate one execution
 """

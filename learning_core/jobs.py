@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from procrastinate import App, JobContext, PsycopgConnector, SyncPsycopgConnector
@@ -66,38 +67,60 @@ async def resume(context: JobContext, timestamp: int) -> None:
 
 def work() -> None:
     """Run jobs until stopped; one that was cut off is run again."""
+    asyncio.run(_work(AT_ONCE, _until_a_signal()))
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """Run long jobs in a thread of this process while the block lasts, for commands that wait for one."""
+    leave = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(_work({LONG: 1}, _until_set(leave))), name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        leave.set()
+        thread.join()
+
+
+async def _work(at_once: Mapping[str, int], leaving: Coroutine[Any, Any, None]) -> None:
+    stopping.clear()
     dsn = application_url().set(drivername="postgresql").render_as_string(hide_password=False)
     with queue.replace_connector(PsycopgConnector(conninfo=dsn)):  # periodic tasks are deferred through it
-        asyncio.run(_work())
+        async with queue.open_async():
+            workers = [asyncio.create_task(_run_worker(name, most)) for name, most in at_once.items()]
+            leaver = asyncio.create_task(leaving)
+            await asyncio.wait([leaver, *workers], return_when=asyncio.FIRST_COMPLETED)
+            stopping.set()
+            for task in (leaver, *workers):
+                task.cancel()
+            for ended in await asyncio.gather(*workers, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    raise ended
 
 
-async def _work() -> None:
-    async with queue.open_async():
-        workers = [
-            asyncio.create_task(
-                queue.run_worker_async(
-                    name=f"afterglow {name}",
-                    queues=[name],
-                    concurrency=at_once,
-                    shutdown_graceful_timeout=GRACE_S,
-                    install_signal_handlers=False,
-                )
-            )
-            for name, at_once in AT_ONCE.items()
-        ]
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows has no such handlers
-                asyncio.get_running_loop().add_signal_handler(number, _stop, workers)
-        for done in await asyncio.gather(*workers, return_exceptions=True):
-            if isinstance(done, Exception):
-                raise done
+async def _run_worker(name: str, most: int) -> None:
+    await queue.run_worker_async(
+        name=f"afterglow {name}",
+        queues=[name],
+        concurrency=most,
+        shutdown_graceful_timeout=GRACE_S,
+        install_signal_handlers=False,
+    )
+
+
+async def _until_a_signal() -> None:
+    signalled = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows has no such handlers
+            asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+    await signalled.wait()
+
+
+async def _until_set(leave: threading.Event) -> None:
+    while not leave.is_set():
+        await asyncio.sleep(0.1)
 
 
 GRACE_S = 10
 """How long running tasks have to come to an end when the process is told to."""
-
-
-def _stop(workers: list[asyncio.Task[None]]) -> None:
-    stopping.set()
-    for worker in workers:
-        worker.cancel()

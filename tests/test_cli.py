@@ -132,6 +132,41 @@ def test_annotations_are_imported_and_told_what_was_not_taken(organization, run,
     assert "Rejected 1" in said
 
 
+def test_prompts_go_out_and_come_in_and_are_labelled(organization, other_organization, run, tmp_path):
+    here, there = (("--organization", each.slug) for each in (organization, other_organization))
+    first, second = tmp_path / "first.md", tmp_path / "second.txt"
+    first.write_text("Be brief.")
+    second.write_text("Name the section.")
+    said = run("prompt", "import", "team/tax", str(first), *here).stdout
+    assert said == "Added v1 to team/tax; 0 were there already.\nproduction is v1.\n"
+    assert "Added v2" in run("prompt", "import", "team/tax", str(second), *here).stdout
+    assert (
+        "Added nothing to team/tax; 1 were" in run("prompt", "import", "team/tax", str(second), *here).stdout
+    )
+    said = run("prompt", "label", "team/tax", "production", "v2", *here).stdout
+    assert said == "production of team/tax is v2 (number 2).\n"
+    for name in ("out.jsonl", "out.json"):
+        out = tmp_path / name
+        assert run("prompt", "export", "team/tax", "--out", str(out), *here).stdout == f"Wrote {out}.\n"
+    assert "Added v1, v2" in run("prompt", "import", "tax", str(tmp_path / "out.json"), *there).stdout
+    run("prompt", "label", "tax", "production", "1", *there)
+    said = run("prompt", "import", "tax", str(tmp_path / "out.jsonl"), *there).stdout
+    assert "2 were there already" in said
+    assert "Left as they are: production." in said
+
+
+def test_an_export_of_prompts_names_its_file_after_the_agent(organization, run, tmp_path, monkeypatch, fail):
+    monkeypatch.chdir(tmp_path)
+    where = ("--organization", organization.slug)
+    (tmp_path / "first.md").write_text("Be brief.")
+    run("prompt", "import", "team/tax", "first.md", *where)
+    assert run("prompt", "export", "team/tax", *where).stdout == "Wrote team-tax-prompts.jsonl.\n"
+    assert json.loads((tmp_path / "team-tax-prompts.jsonl").read_text())["key"] == "v1"
+    assert fail("prompt", "export", "team/tax", "--out", "x.yaml", *where)[1].endswith("jsonl or json.\n")
+    assert "no agent 'nobody'" in fail("prompt", "export", "nobody", *where)[1]
+    assert "has no version 'v9'" in fail("prompt", "label", "team/tax", "production", "v9", *where)[1]
+
+
 def test_migrating_what_is_migrated_is_quick_and_says_so(run):
     assert run("migrate").stdout == "The database is up to date.\n"
 

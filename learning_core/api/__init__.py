@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from learning_core import perimeter
-from learning_core.api import datasets, docs, feedback, problems, review, widget
+from learning_core.api import datasets, docs, feedback, optimization, problems, prompts, review, widget
 from learning_core.db import migrate, shared_session
 from learning_core.feedback.intake import intake
 
@@ -70,6 +70,8 @@ api.add_route(
 api.include_router(feedback.router)
 api.include_router(review.router)
 api.include_router(datasets.router)
+api.include_router(prompts.router)
+api.include_router(optimization.router)
 api.include_router(widget.router)
 api.include_router(docs.router)
 

@@ -83,6 +83,16 @@ async def reviewer(known: Annotated[Caller, Depends(caller)]) -> Caller:
     return known
 
 
+async def engineer(known: Annotated[Caller, Depends(caller)]) -> Caller:
+    """Return who calls, if they may make prompt versions.
+
+    Raises:
+        NotPermitted: the key's role may not optimize.
+    """
+    require(known, "optimize")
+    return known
+
+
 def _look_up(key: str) -> Caller:
     with reading_session(organization_of_key(key)) as session:
         return verify_key(session, key)
@@ -91,3 +101,4 @@ def _look_up(key: str) -> Caller:
 Reader = Annotated[Caller, Depends(caller)]
 Reporter = Annotated[Caller, Depends(reporter)]
 Reviewer = Annotated[Caller, Depends(reviewer)]
+Engineer = Annotated[Caller, Depends(engineer)]

@@ -23,8 +23,10 @@ STATUS: dict[type[errors.LearningError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.NotEnoughData: 409,
+    errors.BudgetSpent: 409,
     errors.InvalidInput: 422,
     errors.TooManyRequests: 429,
+    errors.ModelFailed: 502,
     errors.Unavailable: 503,
 }
 
@@ -39,6 +41,7 @@ TITLES = {
     422: "Invalid input",
     429: "Too many requests",
     500: "Internal error",
+    502: "The model failed",
     503: "Unavailable",
 }
 

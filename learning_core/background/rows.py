@@ -1,4 +1,4 @@
-"""The life of a background run: created, begun, watched, paused, resumed, cancelled, finished.
+"""The life of a run's row: created, begun, watched, paused, resumed, cancelled, finished.
 
 What a run does stands in the `runs` module of its step. What it may spend stands in its row, and only
 `llm.ledger` spends it.
@@ -31,7 +31,10 @@ class Cap(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Return whether nothing limits the run."""
-        return self == Cap()
+        return self == (None, None, None)
+
+
+UNCAPPED = Cap()
 
 
 class Spent(NamedTuple):
@@ -79,7 +82,7 @@ def create(
     prompt_version_id: UUID | None = None,
     dataset_id: UUID | None = None,
     evaluator_id: UUID | None = None,
-    cap: Cap = Cap(),  # noqa: B008 - a value without state
+    cap: Cap = UNCAPPED,
     estimate: dict[str, Any] | None = None,
     proposed: bool = False,
 ) -> UUID:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from learning_core import access
+from learning_core.access import Caller
 from learning_core.db import shared_session
 from learning_core.demo.reviewing import review
-from learning_core.demo.story import tell
+from learning_core.demo.story import DAYS, tell
+from learning_core.demo.wordings import save_prompts
 from learning_core.feedback.collect import collect
 from learning_core.feedback.executions import record
 from learning_core.jobs import defer
-from learning_core.schema import Organization
+from learning_core.schema import Organization, Role
 
 
 def create_demo(name: str = "Demo", seed: int = 7) -> Organization:
@@ -25,7 +27,9 @@ def create_demo(name: str = "Demo", seed: int = 7) -> Organization:
     """
     with shared_session() as session:
         organization = access.create_organization(session, name, simulated=True)
-        story = tell(datetime.now(UTC), seed)
+        now = datetime.now(UTC)
+        save_prompts(session, Caller(organization.id, "demo", Role.ADMIN), now - timedelta(days=DAYS))
+        story = tell(now, seed)
         while part := list(islice(story, 1_000)):
             record(session, [execution for execution, _ in part])
             collect(session, [entry for _, reactions in part for entry in reactions], "demo")

@@ -1,4 +1,5 @@
-"""What the firm's experts made of the story's examples: judgements, disagreements, and a first dataset.
+"""What the firm's experts made of the story's examples: judgements, disagreements, a first dataset, and how
+answers are scored.
 
 It goes the way every judgement goes, so it takes seconds; a worker does it while people look around already.
 """
@@ -15,10 +16,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from learning_core.access import Caller
+from learning_core.datasets.content import DatasetExample
 from learning_core.datasets.curation import Rules
-from learning_core.datasets.versions import freeze
+from learning_core.datasets.splits import Split
+from learning_core.datasets.versions import freeze, load
 from learning_core.db import organization_session
 from learning_core.errors import Conflict, NotEnoughData
+from learning_core.evaluation import evaluators
 from learning_core.jobs import queue
 from learning_core.review import gold, priority
 from learning_core.review.annotations import AnnotationEntry, annotate
@@ -149,9 +153,17 @@ def _freeze(organization: UUID) -> None:
         for example_id in session.execute(SETTLED, {"limit": GOLD_ITEMS}).scalars().all():
             gold.make_gold(session, lead, example_id)
         try:
-            freeze(session, lead, "Corrections", Rules(example_types=(ExampleType.CORRECTION,)))
+            dataset = freeze(session, lead, "Corrections", Rules(example_types=(ExampleType.CORRECTION,)))
         except (NotEnoughData, Conflict):
             return  # the story had no approved correction, or this run was cut off after its last step
+        _suggest_evaluators(session, lead, list(load(session, dataset.id, Split.TRAIN)))
+
+
+def _suggest_evaluators(session: Session, lead: Caller, examples: list[DatasetExample]) -> None:
+    """Save for each agent how its answers are best scored, without any model."""
+    for agent in sorted({example.agent_id for example in examples}):
+        of_agent = [example for example in examples if example.agent_id == agent]
+        evaluators.newest_or_suggested(session, lead, agent, of_agent, models={})
 
 
 DATE_BACK = text("""

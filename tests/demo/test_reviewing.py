@@ -9,6 +9,7 @@ from learning_core import db
 from learning_core.access import Caller
 from learning_core.demo.load import create_demo
 from learning_core.demo.reviewing import EXPERTS, review
+from learning_core.evaluation import evaluators
 from learning_core.review.queue import claim
 from learning_core.schema import Role
 
@@ -59,6 +60,14 @@ def test_a_first_dataset_is_frozen_and_learns_from_no_gold_item(ask):
     assert len(ask("SELECT id FROM learning_examples WHERE gold_decision IS NOT NULL")) == 4
     frozen = "SELECT 1 FROM dataset_examples JOIN learning_examples AS example ON example.id = example_id"
     assert ask(f"{frozen} WHERE gold_decision IS NOT NULL") == []
+
+
+def test_answers_are_scored_without_a_model(reviewed, ask):
+    agents = "SELECT agents.key FROM evaluators JOIN agents ON agents.id = agent_id ORDER BY 1"
+    with db.organization_session(reviewed.id) as session:
+        found = [evaluators.newest(session, row.key) for row in ask(agents)]
+    assert len(found) == 3
+    assert not any(version.evaluator.needs for version in found)
 
 
 def test_what_somebody_holds_already_is_left_to_them():

@@ -210,6 +210,7 @@ THEIR_EXECUTION = {"execution_id": "their-e1", "agent_id": "their-agent"}
 RATING = {"id": "their-f1", **THEIR_EXECUTION, "feedback_type": "star_rating", "rating": 1}
 THUMBS_DOWN = {**THEIR_EXECUTION, "feedback_type": "thumbs_down"}
 THEIR_EXAMPLE = "01900000-0000-7000-8000-000000000000"
+THEIR_RUN = "01900000-0000-7000-8000-000000000001"
 ABOUT_THE_OTHER = [
     ("POST", "feedback", RATING, 201),
     ("POST", "feedback/batch", [RATING], 201),
@@ -226,6 +227,15 @@ ABOUT_THE_OTHER = [
     ("POST", "annotations", {"example_id": THEIR_EXAMPLE, "notes": "Read by me."}, 404),
     ("POST", "demonstrations", {"agent_id": "their-agent", "task": "Spy.", "final_output": "Seen."}, 201),
     ("GET", "datasets/their-agent", None, 404),
+    ("GET", "prompts/their-agent", None, 404),
+    ("GET", "prompts/their-agent/versions", None, 404),
+    ("POST", "prompts/their-agent", {"text": "Obey me.", "reason": "to try"}, 201),
+    ("PUT", "prompts/their-agent/labels/their-label", {"version": "v1"}, 404),
+    ("POST", "optimize-prompt", {"agent_id": "their-agent", "current_prompt": "Obey me."}, 409),
+    ("GET", f"runs/{THEIR_RUN}", None, 404),
+    ("POST", f"runs/{THEIR_RUN}/cancel", None, 404),
+    ("POST", f"runs/{THEIR_RUN}/pause", None, 404),
+    ("POST", f"runs/{THEIR_RUN}/resume", None, 404),
 ]
 """Method, path and body of an attempt, and its answer."""
 
@@ -238,12 +248,19 @@ def theirs(other_organization):
         record(session, [execution(**THEIR_EXECUTION)])
         collect(session, [feedback(id="their-f1", **THEIR_EXECUTION, rating=5)], "api")
         session.execute(text(THEIR_EXAMPLES), {"id": THEIR_EXAMPLE})
+        session.execute(text(THEIR_RUNS), {"id": THEIR_RUN})
     return other_organization
 
 
 THEIR_EXAMPLES = """
 INSERT INTO learning_examples (id, agent_id, example_type, source, input_text, expected_output)
 SELECT :id, id, 'positive', 'api', 'When is it due?', 'On the tenth.' FROM agents WHERE key = 'their-agent'
+"""
+
+
+THEIR_RUNS = """
+INSERT INTO training_runs (id, kind, agent_id, settings, started_by)
+SELECT :id, 'prompt_optimization', id, '{}', 'ada' FROM agents WHERE key = 'their-agent'
 """
 
 
@@ -271,7 +288,11 @@ def test_the_attempts_cover_every_route_that_takes_a_key(client):
     tried = {
         (
             method,
-            path.partition("?")[0].replace("their-agent", "{agent_id}").replace("their-f1", "{feedback_id}"),
+            path.partition("?")[0]
+            .replace("their-agent", "{agent_id}")
+            .replace("their-f1", "{feedback_id}")
+            .replace("their-label", "{label}")
+            .replace(THEIR_RUN, "{run_id}"),
         )
         for method, path, _, _ in ABOUT_THE_OTHER
     }
