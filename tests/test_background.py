@@ -7,10 +7,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from learning_core import background
+from learning_core import background, jobs
 from learning_core.access import Caller
-from learning_core.background import Cap
-from learning_core.errors import Conflict, InvalidInput, NotFound, NotPermitted
+from learning_core.background import Cap, Ending
+from learning_core.background.carrying import Watch
+from learning_core.errors import (
+    Conflict,
+    Interrupted,
+    InvalidInput,
+    NotEnoughData,
+    NotFound,
+    NotPermitted,
+    Unavailable,
+)
 from learning_core.feedback.executions import register_agents
 from learning_core.schema import Role, RunKind, RunStatus
 
@@ -180,3 +189,97 @@ def test_the_database_itself_refuses_more_calls_than_the_cap(new_run, transactio
 def test_an_unknown_run_is_not_found(transaction):
     with pytest.raises(NotFound), transaction() as session:
         background.find(session, uuid4())
+
+
+# ---------------------------------------------------------------- carried out
+
+
+@pytest.fixture
+def carry_out(organization, transaction):
+    """Carry out a run by a function; return its row, and the runs that were put back into the queue."""
+
+    def carry_out(run_id, work):
+        deferred = []
+        background.carry_out(organization.id, run_id, work, lambda _, __, run: deferred.append(run))
+        with transaction() as session:
+            return background.find(session, run_id), deferred
+
+    return carry_out
+
+
+def raising(error):
+    def work(_):
+        raise error
+
+    return work
+
+
+def test_work_that_is_done_ends_as_it_says(new_run, carry_out):
+    done = Ending(RunStatus.SUCCEEDED, "all was scored", {"mean": 0.5})
+    run, _ = carry_out(new_run(), lambda carried: done)
+    assert (run.status, run.stop_reason, run.result) == (RunStatus.SUCCEEDED, "all was scored", {"mean": 0.5})
+
+
+def test_an_error_of_the_domain_ends_a_run_with_its_message(new_run, carry_out):
+    run, _ = carry_out(new_run(), raising(NotEnoughData("There are 3 examples.")))
+    assert (run.status, run.error) == (RunStatus.FAILED, "There are 3 examples.")
+
+
+def test_any_other_error_ends_a_run_and_is_raised(new_run, carry_out, transaction):
+    run_id = new_run()
+    with pytest.raises(ZeroDivisionError):
+        carry_out(run_id, lambda _: 1 / 0)
+    with transaction() as session:
+        run = background.find(session, run_id)
+    assert (run.status, run.stop_reason) == (RunStatus.FAILED, "an error in Afterglow itself")
+
+
+def test_a_database_that_is_gone_ends_nothing(new_run, carry_out, status_of):
+    run_id = new_run()
+    with pytest.raises(Unavailable):
+        carry_out(run_id, raising(Unavailable()))
+    assert status_of(run_id) == RunStatus.RUNNING
+
+
+def test_a_process_that_leaves_puts_its_run_back_into_the_queue(new_run, carry_out):
+    run_id = new_run()
+    run, deferred = carry_out(run_id, raising(Interrupted()))
+    assert (run.status, deferred) == (RunStatus.RUNNING, [run_id])
+
+
+@pytest.mark.parametrize(
+    ("wish", "status"), [(background.pause, RunStatus.PAUSED), (background.cancel, RunStatus.CANCELLED)]
+)
+def test_what_a_person_wishes_is_done_with_what_there_is_so_far(
+    new_run, carry_out, transaction, engineer, wish, status
+):
+    def work(carried):
+        carried.so_far, carried.how_far = lambda: {"mean": 0.5}, lambda: "after 3 of 9 examples"
+        with transaction() as session:
+            wish(session, engineer, carried.run.id)
+        raise Interrupted
+
+    run, deferred = carry_out(new_run(), work)
+    assert (run.status, deferred) == (status, [])
+    assert run.stop_reason.endswith("by erin after 3 of 9 examples")
+    assert run.result == ({"mean": 0.5} if status is RunStatus.CANCELLED else None)
+
+
+def test_a_watch_looks_up_a_wish_once_a_second_at_most(organization, new_run, transaction, engineer):
+    run_id = new_run()
+    with transaction() as session:
+        background.begin(session, run_id)
+    clock = iter([0.0, 0.0, 0.9, 1.0, 1.0, 1.0])
+    watch = Watch(organization.id, run_id, lambda: next(clock))
+    assert not watch()
+    with transaction() as session:
+        background.cancel(session, engineer, run_id)
+    assert not watch()
+    assert watch()
+
+
+def test_a_watch_stops_at_once_when_the_process_leaves(organization, new_run, monkeypatch):
+    watch = Watch(organization.id, new_run())
+    assert not watch()
+    monkeypatch.setattr(jobs.stopping, "_flag", True)
+    assert watch()
