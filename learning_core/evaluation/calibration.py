@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from learning_core.errors import ModelFailed, NotEnoughData
+from learning_core.db import organization_session
+from learning_core.errors import BudgetSpent, ModelFailed, NotEnoughData
 from learning_core.evaluation import judge
+from learning_core.evaluation.questions import Questions
 from learning_core.feedback.intervals import Estimate
 from learning_core.llm.exchange import Exchange
 from learning_core.llm.requests import Model
 from learning_core.review.agreement import cohen_kappa
 from learning_core.review.bootstrap import RESAMPLES, TooLittle
 from learning_core.review.tallies import Floats
+from learning_core.schema import ModelRole
 
 FEWEST = 10
 """Examples that both must have judged before a figure is shown."""
 TRUSTED = 0.4
 """The agreement below which a judge is not to be trusted: less than moderate by the scale of Landis and Koch
 (1977), "The measurement of observer agreement for categorical data", Biometrics 33, 159-174."""
+ENOUGH = 40
+"""Answers that a run has its judge score to tell how far it agrees with the experts."""
 PASSES = 0.5
 """The judge's score (0-1) from which on it is taken to approve."""
 
@@ -79,6 +84,18 @@ class Calibration(NamedTuple):
         if self.is_trusted:
             return f"It agrees with the experts: {figures}."
         return f"Do not trust it yet: it hardly agrees with the experts ({figures})."
+
+    def told(self) -> dict[str, Any]:
+        """Return the JSON form that a run keeps; a figure that there is none of is left out."""
+        figures = {"rho": self.rho, "kappa": self.kappa}
+        known = {name: one._asdict() for name, one in figures.items() if isinstance(one, Estimate)}
+        return {
+            **known,
+            "n": self.n,
+            "error_count": self.error_count,
+            "trusted": self.is_trusted,
+            "words": self.words,
+        }
 
 
 class Annotated(NamedTuple):
@@ -159,6 +176,27 @@ def calibrate_judge(
         if judged is not None:
             pairs.append(Pair(str(one.example_id), judged, one.quality, one.approved))
     return calibrate(pairs, rng, len(answers) - len(pairs))
+
+
+def examine(
+    organization_id: UUID, agent: str, questions: Questions, exchange: Exchange
+) -> dict[str, Any] | None:
+    """Return what a run says of its judge, in JSON: as `Calibration.told`, or only why there is no figure.
+
+    None where no judge is asked. It takes a call for each of the newest answers that experts have judged.
+
+    Raises:
+        Interrupted: as the exchange says.
+    """
+    if not questions.criteria:
+        return None
+    with organization_session(organization_id) as session:
+        answers = annotated(session, agent, ENOUGH)
+    model, rng = questions.models[ModelRole.JUDGE], np.random.default_rng(0)
+    try:
+        return calibrate_judge(exchange, model, questions.criteria, answers, rng).told()
+    except (NotEnoughData, BudgetSpent) as lacking:
+        return {"trusted": False, "n": 0, "words": f"Do not trust it yet: {lacking.message}"}
 
 
 def _decision(approved: bool) -> str:

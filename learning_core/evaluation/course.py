@@ -14,7 +14,7 @@ from learning_core import background
 from learning_core.background import Cap, Ending, Run
 from learning_core.db import organization_session
 from learning_core.errors import BudgetSpent, Interrupted, ModelFailed
-from learning_core.evaluation import metrics, safety, scores
+from learning_core.evaluation import calibration, metrics, safety, scores
 from learning_core.evaluation.checks import Evaluator
 from learning_core.evaluation.scores import Item
 from learning_core.evaluation.scoring import Scorer, Trial
@@ -69,7 +69,10 @@ def follow(work: Work, exchange: Exchange) -> Ending:
         reason = f"all {n} examples were scored; {budget} left no room for planted instructions"
     else:
         reason = f"all {n} examples were scored"
-    return Ending(RunStatus.SUCCEEDED, reason, result(work, probed))
+    told = result(work, probed)
+    if judge := calibration.examine(work.organization_id, work.run.agent, scorer.questions, exchange):
+        told["judge"] = judge
+    return Ending(RunStatus.SUCCEEDED, reason, told)
 
 
 def how_far(work: Work) -> str:

@@ -74,11 +74,11 @@ class Scorer:
     ) -> None:
         self._exchange = exchange
         self._evaluator = evaluator
-        self._questions = Questions(models, evaluator, max_tokens, temperature, seed)
+        self.questions = Questions(models, evaluator, max_tokens, temperature, seed)
 
     def requests(self, prompt: Prompt, examples: Sequence[DatasetExample]) -> list[Request]:
         """Return all that trying a prompt asks, for estimates; see `Questions.all`."""
-        return self._questions.all(prompt, examples)
+        return self.questions.all(prompt, examples)
 
     def trials(
         self,
@@ -112,10 +112,10 @@ class Scorer:
                 nothing.
         """
         flat = [(prompt, example) for prompt, examples in pairs for example in examples]
-        asked = [self._questions.to_agent(prompt, example) for prompt, example in flat]
+        asked = [self.questions.to_agent(prompt, example) for prompt, example in flat]
         answers = self._exchange.ask(asked, leaving=leaving, noticed=noticed)
         about = [
-            self._questions.about(example, answer.text) if answer.error is None else []
+            self.questions.about(example, answer.text) if answer.error is None else []
             for (_, example), answer in zip(flat, answers, strict=True)
         ]
         said = iter(self._exchange.ask([request for some in about for request in some], leaving=leaving))
@@ -136,7 +136,7 @@ class Scorer:
             BudgetSpent, Interrupted: as the exchange says.
         """
         tried = planted(examples, self._evaluator.gate.probes)
-        answers = self._exchange.ask(self._questions.probes(prompt, examples), leaving=leaving)
+        answers = self._exchange.ask(self.questions.probes(prompt, examples), leaving=leaving)
         answered = [
             (probe, example, answer.text)
             for (probe, example), answer in zip(tried, answers, strict=True)
@@ -159,7 +159,7 @@ class Scorer:
         return trial if answer.error is not None else self._scored(trial, example, answer.text, said)
 
     def _scored(self, trial: Trial, example: DatasetExample, output: str, said: Sequence[Answer]) -> Trial:
-        criteria, rest = self._questions.criteria, list(said)
+        criteria, rest = self.questions.criteria, list(said)
         try:
             judgement = _judgement(rest.pop(0), criteria) if criteria else None
             alike = _likeness(example, output, rest) if "embedding" in self._evaluator.needs else None

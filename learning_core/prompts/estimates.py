@@ -11,6 +11,7 @@ from typing import Any
 from learning_core.background import Cap
 from learning_core.datasets.content import DatasetExample
 from learning_core.errors import InvalidInput, NotEnoughData
+from learning_core.evaluation import calibration
 from learning_core.llm.ledger import Spend
 from learning_core.llm.requests import Model
 from learning_core.llm.templates import Prompt
@@ -85,6 +86,9 @@ def estimate(order: Order, ground: Ground) -> Estimate:
     per_trial = 1 + len(ground.evaluator.needs)
     trial = _trial(ground)
     verifying = _times(trial, 2 * (len(ground.sealed) + ground.evaluator.gate.probes))
+    if "judge" in ground.evaluator.needs:
+        examining = _call(ground.models[ModelRole.JUDGE], JUDGING_TOKENS, JUDGED_TOKENS)
+        verifying = _sum(verifying, _times(examining, calibration.ENOUGH))
     proposing = _proposing_calls(order, ground)
     cap = cap_of(order)
     room = _room(cap, verifying, _times(_proposal(ground), proposing), trial)

@@ -22,7 +22,7 @@ from learning_core.datasets.content import DatasetExample
 from learning_core.datasets.splits import Split
 from learning_core.db import organization_session
 from learning_core.errors import BudgetSpent, ModelFailed
-from learning_core.evaluation import metrics, safety, scores
+from learning_core.evaluation import calibration, metrics, safety, scores
 from learning_core.evaluation.checks import Evaluator
 from learning_core.evaluation.safety import GateResult
 from learning_core.evaluation.scores import Item
@@ -31,10 +31,11 @@ from learning_core.llm.exchange import Exchange
 from learning_core.llm.ledger import Spend
 from learning_core.llm.requests import Model, Request
 from learning_core.llm.templates import Prompt
-from learning_core.prompts import optimizer, verdict
-from learning_core.prompts.evidence import Evidence
+from learning_core.prompts import optimizer, rules, verdict
+from learning_core.prompts.evidence import Evidence, shorten
 from learning_core.prompts.optimizer import Admitted, Candidate, Dropped, Event, Outcome, Plan, Scored, State
 from learning_core.prompts.portions import Portions
+from learning_core.prompts.rules import Statement
 from learning_core.prompts.shapes import Shape, shape
 from learning_core.prompts.strategies import STRATEGIES, Brief, Failure, Proposal, Question, Refused, Tried
 from learning_core.schema import CandidateState, ModelRole, Role
@@ -125,11 +126,15 @@ class Optimization:
     def verify(self, outcome: Outcome) -> dict[str, Any]:
         """Return what the run came to: the gain on the sealed examples, and what speaks against it."""
         self._mark_ranking(outcome)
+        self._propose_rules(outcome)
         found: dict[str, Any] = {"winner": outcome.winner, "selection": _selection(outcome)}
         found["search"] = {"calls": outcome.calls, "stop": outcome.words, "reason": outcome.stop}
-        if outcome.winner == 0:
-            return found
-        return found | self._verify(outcome.candidates[outcome.winner])
+        if outcome.winner != 0:
+            found |= self._verify(outcome.candidates[outcome.winner])
+        organization, agent = self.work.organization_id, self.work.run.agent
+        if judge := calibration.examine(organization, agent, self.scorer.questions, self.exchange):
+            found["judge"] = judge
+        return found
 
     def _verify(self, winner: Candidate) -> dict[str, Any]:
         sealed, uses = self.work.sealed, self._unseal()
@@ -263,6 +268,16 @@ class Optimization:
                 self._mark(candidate.number, CandidateState.WINNER)
             elif candidate.racing:
                 self._mark(candidate.number, CandidateState.FINALIST)
+
+    def _propose_rules(self, outcome: Outcome) -> None:
+        """Keep the rules that corrections came to, for people to accept or dismiss."""
+        mined = [rule for one in outcome.candidates for rule in one.learnt_from.get("mined", ())]
+        found = [
+            Statement(shorten(rule["statement"], rules.LONGEST), tuple(map(UUID, rule["examples"])))
+            for rule in mined
+        ]
+        with organization_session(self.work.organization_id) as session:
+            rules.propose(session, self.work.run.agent, found, by="an optimization")
 
     # ------------------------------------------------------------ reporting
 

@@ -19,14 +19,17 @@ from learning_core.evaluation.calibration import (
     annotated,
     calibrate,
     calibrate_judge,
+    examine,
     spearman,
 )
+from learning_core.evaluation.checks import Check, Evaluator
+from learning_core.evaluation.questions import Questions
 from learning_core.feedback.executions import register_agents
 from learning_core.feedback.intervals import Estimate
 from learning_core.review.annotations import AnnotationEntry, annotate
 from learning_core.review.bootstrap import TooLittle
 from learning_core.schema import Role
-from tests.evaluation.conftest import MODEL, ScriptedExchange
+from tests.evaluation.conftest import MODEL, MODELS, ScriptedExchange
 
 NUMBERS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30)
 
@@ -114,6 +117,32 @@ def test_a_judge_is_asked_without_the_expected_answer_and_its_failures_are_count
     found = calibrate_judge(ScriptedExchange(say), MODEL, ["It is right."], answers, rng())
     assert (found.n, found.error_count) == (11, 1)
     assert found.rho.value > 0.9
+
+
+RUBRIC = Evaluator((Check("rubric", 1.0, {"criteria": ["It is right."]}),))
+
+
+def test_a_run_says_of_its_judge_how_far_it_agrees_with_the_experts(judged_by, organization):
+    for number in range(12):
+        decision = "approve" if number % 3 else "reject"
+        scores = {"technical_accuracy": 0.9 if number % 3 else 0.1}
+        judged_by(**{f"Ann {number}": {"decision": decision, **scores}})
+    exchange = ScriptedExchange(lambda request: json.dumps({"reason": "", "criterion_1": 4}))
+    told = examine(organization.id, "tax-advisor", Questions(MODELS, RUBRIC, 100), exchange)
+    assert (told["n"], told["trusted"]) == (12, False)
+    assert "Do not trust it yet" in told["words"]
+    assert "rho" not in told
+
+
+def test_a_run_whose_experts_judged_too_little_says_so(organization):
+    told = examine(organization.id, "tax-advisor", Questions(MODELS, RUBRIC, 100), ScriptedExchange(str))
+    assert (told["n"], told["trusted"]) == (0, False)
+    assert told["words"].startswith("Do not trust it yet: ")
+
+
+def test_where_no_judge_is_asked_nothing_is_said_of_one(organization):
+    exact = Questions(MODELS, Evaluator((Check("exact"),)), 100)
+    assert examine(organization.id, "tax-advisor", exact, ScriptedExchange(str)) is None
 
 
 @pytest.fixture

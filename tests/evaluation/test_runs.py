@@ -166,6 +166,7 @@ def test_a_judge_is_asked_about_each_answer(start, work, model_server, use_model
     model_server.answer = lambda body: json.dumps(told) if body["model"] == "judge" else "x"
     run = work(start(Evaluator((Check("rubric", 1.0, {"criteria": ["It is right."]}),), Gate(probes=0))))
     assert (run.result["mean"], run.spent.calls) == (0.75, 20)
+    assert not run.result["judge"]["trusted"]
 
 
 def test_without_an_evaluator_the_suggestion_is_saved_and_used(start, work, transaction):

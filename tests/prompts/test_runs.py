@@ -11,11 +11,14 @@ from learning_core import background
 from learning_core.access import Caller
 from learning_core.background import Cap
 from learning_core.errors import Conflict, InvalidInput, NotEnoughData, NotFound, NotPermitted
+from learning_core.feedback.collect import collect
+from learning_core.feedback.executions import record
 from learning_core.llm import endpoints
-from learning_core.prompts import history, runs
+from learning_core.prompts import history, rules, runs
 from learning_core.prompts.orders import Order
 from learning_core.prompts.runs import Wish
 from learning_core.schema import Role, RunStatus
+from tests.factories import execution, feedback
 from tests.fakes import ModelServer, Reply
 from tests.prompts import routing
 from tests.prompts.routing import AGENT
@@ -161,6 +164,39 @@ def test_a_candidate_that_does_not_exist_becomes_no_version(start, transaction, 
         runs.make_version(session, world.caller, run_id, 77)
 
 
+def test_rules_that_corrections_came_to_wait_for_a_person(start, carry_out, transaction, world, server):
+    correct(transaction, 4)
+
+    def say(body):
+        asked = str(body["messages"])
+        return "Name the day of the month first." if "one rule" in asked else answer(body)
+
+    server.answer = say
+    carry_out(start(strategies=("corrections",)))
+    with transaction() as session:
+        (rule,) = rules.of_agent(session, AGENT)
+    assert (rule.statement, rule.status) == ("Name the day of the month first.", "proposed")
+
+
+def correct(transaction, count):
+    for number in range(count):
+        asked = execution(
+            execution_id=f"e{number}",
+            agent_id=AGENT,
+            input_text=f"When is tax {number} due?",
+            output_text="Soon.",
+        )
+        given = feedback(
+            execution_id=f"e{number}",
+            agent_id=AGENT,
+            feedback_type="correction",
+            correction_text=f"On the {number + 10}th of the month.",
+        )
+        with transaction() as session:
+            record(session, [asked])
+            collect(session, [given], "api")
+
+
 # ---------------------------------------------------------------- runs that gain nothing, or fail
 
 
@@ -298,9 +334,6 @@ def open_runs(transaction):
 
 
 def hear(transaction, count):
-    from learning_core.feedback.collect import collect
-    from tests.factories import feedback
-
     with transaction() as session:
         collect(session, [feedback(agent_id=AGENT) for _ in range(count)], "api")
 
