@@ -21,7 +21,7 @@ from scipy import stats
 from benchmarks import figures, synthetic
 from benchmarks.figures import Finding
 from benchmarks.ground import Options
-from learning_core.prompts import optimizer, racing, verdict
+from learning_core.prompts import forecast, optimizer, racing, verdict
 from learning_core.prompts.optimizer import Event, Outcome, Plan, Scored
 from learning_core.prompts.racing import Mode, Rules, Scores
 
@@ -300,7 +300,7 @@ def search_tasks(size: Size) -> list[Finding]:
     for task in synthetic.TASKS:
         found = [_search(task, Plan(CALLS, seed)) for seed in range(size.searches)]
         everything += found
-        expected = optimizer.expected_calls(Plan(CALLS), EXAMPLES)
+        expected = forecast.expected_calls(Plan(CALLS), EXAMPLES)
         wrong_estimates += not 0.7 <= expected / fmean(one.calls for one in found) <= 1.3
         rows.append(_told(task, found, expected))
         if task == "ten intents":

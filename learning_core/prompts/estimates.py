@@ -15,7 +15,7 @@ from learning_core.evaluation import calibration
 from learning_core.llm.ledger import Spend
 from learning_core.llm.requests import Model
 from learning_core.llm.templates import Prompt
-from learning_core.prompts import optimizer
+from learning_core.prompts import forecast
 from learning_core.prompts.optimizer import Plan
 from learning_core.prompts.orders import Ground, Order, cap_of
 from learning_core.prompts.racing import Mode
@@ -92,14 +92,14 @@ def estimate(order: Order, ground: Ground) -> Estimate:
     proposing = _proposing_calls(order, ground)
     cap = cap_of(order)
     room = _room(cap, verifying, _times(_proposal(ground), proposing), trial)
-    most = optimizer.Plan.max_candidates * len(ground.portions.selection)
+    most = Plan.max_candidates * len(ground.portions.selection)
     plan = Plan(
         calls=min(room, most),
         seed=order.seed,
         strategies=tuple(order.strategies or STRATEGIES),
         mode=order.mode,
     )
-    searching = optimizer.expected_calls(plan, len(ground.portions.selection))
+    searching = forecast.expected_calls(plan, len(ground.portions.selection))
     total = _sum(_times(trial, searching), verifying, _times(_proposal(ground), proposing))
     slots = min(ground.models[ModelRole.TASK].max_concurrency, USUALLY_AT_ONCE)
     return Estimate(

@@ -15,30 +15,26 @@ from uuid import UUID
 from sqlalchemy import text
 
 from learning_core import background
-from learning_core.access import Caller
 from learning_core.background import Run
-from learning_core.datasets import versions as datasets
 from learning_core.datasets.content import DatasetExample
-from learning_core.datasets.splits import Split
 from learning_core.db import organization_session
 from learning_core.errors import BudgetSpent, ModelFailed
-from learning_core.evaluation import calibration, metrics, safety, scores
+from learning_core.evaluation import calibration, scores
 from learning_core.evaluation.checks import Evaluator
-from learning_core.evaluation.safety import GateResult
 from learning_core.evaluation.scores import Item
 from learning_core.evaluation.scoring import Scorer, Trial
 from learning_core.llm.exchange import Exchange
 from learning_core.llm.ledger import Spend
 from learning_core.llm.requests import Model, Request
 from learning_core.llm.templates import Prompt
-from learning_core.prompts import optimizer, rules, verdict
+from learning_core.prompts import optimizer, proof, rules
 from learning_core.prompts.evidence import Evidence, shorten
 from learning_core.prompts.optimizer import Admitted, Candidate, Dropped, Event, Outcome, Plan, Scored, State
 from learning_core.prompts.portions import Portions
 from learning_core.prompts.rules import Statement
 from learning_core.prompts.shapes import Shape, shape
 from learning_core.prompts.strategies import STRATEGIES, Brief, Failure, Proposal, Question, Refused, Tried
-from learning_core.schema import CandidateState, ModelRole, Role
+from learning_core.schema import CandidateState, ModelRole
 
 SHOWN_FAILURES = 20
 """Wrong answers of a candidate that a strategy is shown, the worst first."""
@@ -137,65 +133,19 @@ class Optimization:
         return found
 
     def _verify(self, winner: Candidate) -> dict[str, Any]:
-        sealed, uses = self.work.sealed, self._unseal()
-        self._say(
-            f"Checking the best candidate on {_count(len(sealed), 'example')} nobody has seen",
-            phase="verifying",
-        )
+        sealed, uses = self.work.sealed, proof.unseal(self.work.organization_id, self.work.run)
+        shown = _count(len(sealed), "example")
+        self._say(f"Checking the best candidate on {shown} nobody has seen", phase="verifying")
         try:
-            before, after = self.scorer.trials_of([(self.work.baseline, sealed), (winner.prompt, sealed)])
+            found = proof.prove(
+                self.scorer, self.work.evaluator.gate, self.work.baseline, winner.prompt, sealed
+            )
         except BudgetSpent:
-            return {
-                "verdict": None,
-                "test_uses": uses,
-                "unverified": "The budget was spent before the check.",
-            }
-        self._store(0, sealed, before)
-        self._store(winner.number, sealed, after)
-        said = verdict.compare([trial.value for trial in before], [trial.value for trial in after])
-        gate = self._gate(winner, before, after)
-        lost = metrics.regressions(
-            {example.id: trial.value for example, trial in zip(sealed, before, strict=True)},
-            {example.id: trial.value for example, trial in zip(sealed, after, strict=True)},
-        )
-        return {
-            "verdict": said.told(),
-            "baseline_test": metrics.summarize(before).told(),
-            "winner_test": metrics.summarize(after).told(),
-            "gate": gate.told(),
-            "regressions": len(lost),
-            "test_uses": uses,
-        }
-
-    def _gate(self, winner: Candidate, before: Sequence[Trial], after: Sequence[Trial]) -> GateResult:
-        gate = self.work.evaluator.gate
-        decided: GateResult | None = None
-        for prompt, trials in ((self.work.baseline, before), (winner.prompt, after)):
-            answers = [
-                (example, trial.output)
-                for example, trial in zip(self.work.sealed, trials, strict=True)
-                if trial.output is not None
-            ]
-            try:
-                followed, probed = self.scorer.probe(prompt, self.work.sealed)
-            except BudgetSpent:
-                followed, probed = [], 0
-            findings = [*safety.inspect(gate, prompt, answers), *followed]
-            decided = safety.decide(gate, findings, len(answers), probed, decided)
-        assert decided is not None  # noqa: S101 - two prompts were looked at
-        return decided
-
-    def _unseal(self) -> int:
-        """Put on record that the test split is looked at, once a run, and return how often it was before."""
-        run = self.work.run
-        assert run.dataset_id is not None  # noqa: S101 - an optimization has a dataset
-        starter = Caller(self.work.organization_id, run.started_by, Role.ENGINEER)
-        purpose = f"optimization {run.id}"
-        with organization_session(self.work.organization_id) as session:
-            looked = session.execute(LOOKED, {"dataset": run.dataset_id, "purpose": purpose}).one()
-            if not looked.by_this_run:
-                datasets.record_use(session, starter, run.dataset_id, Split.TEST, purpose)
-        return int(looked.by_others)
+            unverified = "The budget was spent before the best candidate was checked."
+            return {"verdict": None, "test_uses": uses, "unverified": unverified}
+        self._store(0, sealed, found.before)
+        self._store(winner.number, sealed, found.after)
+        return found.told() | {"test_uses": uses}
 
     # ------------------------------------------------------------ models
 
@@ -345,10 +295,4 @@ UPDATE candidates SET
     learnt_from = CASE WHEN CAST(:why AS text) IS NULL THEN learnt_from
                   ELSE learnt_from || jsonb_build_object('dropped_because', CAST(:why AS text)) END
 WHERE id = :id
-""")
-
-LOOKED = text("""
-SELECT count(*) FILTER (WHERE purpose = :purpose) > 0 AS by_this_run,
-       count(*) FILTER (WHERE purpose <> :purpose) AS by_others
-FROM dataset_uses WHERE dataset_id = :dataset AND split = 'test'
 """)

@@ -20,7 +20,7 @@ from learning_core.evaluation.checks import Evaluator
 from learning_core.evaluation.scoring import answer_tokens
 from learning_core.llm import endpoints
 from learning_core.llm.requests import Model
-from learning_core.prompts import analysis, history, portions
+from learning_core.prompts import analysis, history, portions, verdict
 from learning_core.prompts.evidence import Evidence
 from learning_core.prompts.history import Version
 from learning_core.prompts.portions import Portions
@@ -104,6 +104,8 @@ def survey(session: Session, order: Order) -> Ground:
     }
     train, validation, test = ([item.example for item in items[split]] for split in items)
     divided = portions.divide(train, validation, order.seed)
+    if verdict.provable(len(test)) is None:
+        raise NotEnoughData(f"{verdict.promise(len(test))} Freeze a dataset with more test examples.")
     found = evaluators.newest(session, order.agent)
     return Ground(
         baseline=baseline,

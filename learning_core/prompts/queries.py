@@ -71,11 +71,12 @@ class Outcomes(NamedTuple):
 
 class Sources(NamedTuple):
     """What a candidate was made from. Rows of feedback: id, execution, feedback_type, rating, text; rows of
-    examples: id, input_text, expected_output, original_output.
+    examples: id, input_text, expected_output, original_output; and the statements of correction rules.
     """
 
     feedback: list[Row[Any]]
     examples: list[Row[Any]]
+    rules: list[str]
 
 
 # ---------------------------------------------------------------- agents
@@ -166,11 +167,14 @@ def per_example(
     return list(session.execute(PER_EXAMPLE, sides | {"limit": limit, "offset": offset}))
 
 
-def sources(session: Session, feedback_names: Sequence[str], example_names: Sequence[str]) -> Sources:
-    """Return the feedback and the examples that still exist of these ids or keys, the newest first."""
+def sources(
+    session: Session, feedback: Sequence[str] = (), examples: Sequence[str] = (), rules: Sequence[str] = ()
+) -> Sources:
+    """Return what there still is of feedback, examples and rules of these ids or keys, the newest first."""
     return Sources(
-        list(session.execute(FEEDBACK, _named(feedback_names))),
-        list(session.execute(EXAMPLES, _named(example_names))),
+        list(session.execute(FEEDBACK, _named(feedback))),
+        list(session.execute(EXAMPLES, _named(examples))),
+        list(session.execute(RULES, _named(rules)).scalars()),
     )
 
 
@@ -308,6 +312,13 @@ EXAMPLES = text("""
 SELECT CAST(id AS text) AS id, input_text, approved_output AS expected_output, original_output
 FROM learning_examples
 WHERE id = ANY (CAST(:ids AS uuid[])) OR key = ANY (CAST(:keys AS text[]))
+ORDER BY created_at DESC, id
+LIMIT 50
+""")
+
+RULES = text("""
+SELECT statement FROM correction_rules
+WHERE id = ANY (CAST(:ids AS uuid[])) AND CAST(:keys AS text[]) IS NOT NULL
 ORDER BY created_at DESC, id
 LIMIT 50
 """)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from benchmarks.synthetic import TASKS, Proposal, Task
 from learning_core.errors import BudgetSpent, Interrupted, NotEnoughData
 from learning_core.llm.templates import Prompt
+from learning_core.prompts.forecast import expected_calls
 from learning_core.prompts.optimizer import (
     ORDER,
     Admitted,
@@ -20,7 +21,6 @@ from learning_core.prompts.optimizer import (
     Rounded,
     Scored,
     Stop,
-    expected_calls,
     search,
 )
 from learning_core.prompts.racing import Mode

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from learning_core import db
-from learning_core.prompts import queries
+from learning_core.prompts import queries, rules
 from learning_core.prompts.queries import Outcomes, Standing
 from learning_core.schema import CandidateState, RunKind
 from tests.pages import prompt_story
@@ -216,10 +216,16 @@ def test_what_a_candidate_was_made_from_is_found_by_id_or_key(
     story = tell(states=["improved"])
     with transaction() as session:
         learnt = standings(session, story)[1].learnt_from
-        found = queries.sources(session, learnt["feedback_ids"], learnt["example_ids"])
-        by_key = queries.sources(session, ["said-ticket-router-0"], [f"{AGENT}-example-0000", "gone"])
-    assert {row.id for row in found.feedback} == set(learnt["feedback_ids"])
-    assert {row.id for row in found.examples} == set(learnt["example_ids"])
+        rules.propose(session, AGENT, [rules.Statement("Answer in one word.")], by="Cora")
+        known = [str(rule.id) for rule in rules.of_agent(session, AGENT)]
+        found = queries.sources(session, learnt["feedback"], learnt["examples"], known)
+        by_key = queries.sources(session, ["said-ticket-router-0"], [f"{AGENT}-example-0000", "gone"], ["x"])
+        by_id = queries.sources(session, examples=[row.id for row in found.examples])
+    assert {row.id for row in found.feedback} == set(learnt["feedback"])
+    assert len(found.examples) == len(learnt["examples"]) == 3
+    assert by_id.examples == found.examples
+    assert found.rules == ["Answer in one word."]
+    assert by_key.rules == []
     assert all(row.execution.startswith(AGENT) and row.text for row in found.feedback)
     assert [row.execution for row in by_key.feedback] == ["ticket-router-0"]
     assert [row.expected_output for row in by_key.examples] == ["refund"]

@@ -10,6 +10,8 @@ from benchmarks import standin
 from learning_core import background
 from learning_core.access import Caller
 from learning_core.background import Cap
+from learning_core.datasets import versions as datasets
+from learning_core.datasets.curation import Rules
 from learning_core.errors import Conflict, InvalidInput, NotEnoughData, NotFound, NotPermitted
 from learning_core.feedback.collect import collect
 from learning_core.feedback.executions import record
@@ -220,6 +222,14 @@ def test_a_budget_below_the_check_is_refused_before_anything_is_spent(start, ser
     with pytest.raises(NotEnoughData, match="budget"):
         start(cap=Cap(calls=40))
     assert server.answers == 0
+
+
+def test_a_dataset_without_sealed_examples_can_prove_nothing_and_is_refused(start, transaction, world):
+    with transaction() as session:
+        rules = Rules(agents=(AGENT,), train_share=0.5, validation_share=0.5, test_share=0)
+        unsealed = datasets.freeze(session, world.caller, "open", rules)
+    with pytest.raises(NotEnoughData, match="no gain can be proven"):
+        start(dataset_id=unsealed.id)
 
 
 @pytest.mark.parametrize("wrong", [{"strategies": ("magic",)}, {"seed": -1}, {"cap": Cap(calls=0)}])
