@@ -32,6 +32,8 @@ QUESTION_TOKENS, REPLY_TOKENS = 700, 120
 JUDGING_TOKENS, JUDGED_TOKENS = 400, 60
 CALL_S = 1.0
 """Seconds of a call, as long as nothing is known of the model's pace."""
+OVERHEAD_S = 0.02
+"""Seconds that a call takes beside the model's time: asking, scoring and storing."""
 USUALLY_AT_ONCE = 16
 """Calls that a search has on their way: blocks of a few candidates are waited for."""
 
@@ -110,7 +112,7 @@ def estimate(order: Order, ground: Ground) -> Estimate:
         calls=total.calls,
         tokens=total.tokens,
         usd=total.usd if priced else None,
-        seconds=(ground.call_s or CALL_S) * total.calls / slots,
+        seconds=total.calls * ((ground.call_s or CALL_S) / slots + OVERHEAD_S),
     )
 
 
