@@ -52,17 +52,30 @@ def defer(session: Session, task: Any, *, lock: str | None = None, **arguments: 
     return job
 
 
+HEARTBEAT_S, SILENT_S, LOOK_S = 5, 15, 10
+"""How often a worker says that it lives, after how long a silence it is dead, how often somebody looks."""
+
 IN_SESSION = JobManager(SyncPsycopgConnector())
 """Defers through a session's connection. A worker's own connector is asynchronous, and could not use one."""
 
 
-@queue.periodic(cron="* * * * *")
+@queue.periodic(cron=f"* * * * * */{LOOK_S}")
 @queue.task(name="jobs.resume", queueing_lock="jobs.resume", pass_context=True)
 async def resume(context: JobContext, timestamp: int) -> None:
     """Put jobs back into the queue whose worker died in the middle."""
     known = context.app.job_manager
-    for job in await known.get_stalled_jobs():
+    for job in await known.get_stalled_jobs(seconds_since_heartbeat=SILENT_S):
         await known.retry_job(job)
+
+
+@queue.periodic(cron="50 2 * * *")
+@queue.task(name="jobs.forget", queueing_lock="jobs.forget", pass_context=True)
+async def forget(context: JobContext, timestamp: int) -> None:
+    """Delete jobs that were done days ago; failed ones stay."""
+    await context.app.job_manager.delete_old_jobs(nb_hours=REMEMBERED_H)
+
+
+REMEMBERED_H = 72
 
 
 def work() -> None:
@@ -105,6 +118,8 @@ async def _run_worker(name: str, most: int) -> None:
         queues=[name],
         concurrency=most,
         shutdown_graceful_timeout=GRACE_S,
+        update_heartbeat_interval=HEARTBEAT_S,
+        stalled_worker_timeout=SILENT_S,
         install_signal_handlers=False,
     )
 

@@ -101,14 +101,32 @@ def test_a_job_whose_worker_died_goes_back_into_the_queue(organization, transact
         started = "UPDATE procrastinate_jobs SET status = 'doing' WHERE id = :id"
         session.execute(text(started), {"id": cut_off})
 
-    async def resume_once() -> None:
+    do_once(jobs.resume)
+    assert jobs_of(organization) == ["todo", "todo"]
+
+
+def do_once(periodic) -> None:
+    async def do() -> None:
         dsn = db.application_url().set(drivername="postgresql").render_as_string(hide_password=False)
         with jobs.queue.replace_connector(PsycopgConnector(conninfo=dsn)) as app:
             async with app.open_async():
-                await jobs.resume(SimpleNamespace(app=app), timestamp=0)
+                await periodic(SimpleNamespace(app=app), timestamp=0)
 
-    asyncio.run(resume_once())
-    assert jobs_of(organization) == ["todo", "todo"]
+    asyncio.run(do())
+
+
+def test_jobs_that_were_done_long_ago_are_forgotten_and_failed_ones_stay(organization, transaction):
+    with transaction() as session:
+        for status in ("succeeded", "failed", "todo"):
+            job = defer(session, verify, organization_id=str(organization.id))
+            session.execute(text(FINISHED), {"id": job, "status": status})
+            session.execute(text(LONG_AGO), {"id": job})
+    do_once(jobs.forget)
+    assert sorted(jobs_of(organization)) == ["failed", "todo"]
+
+
+FINISHED = "UPDATE procrastinate_jobs SET status = CAST(:status AS procrastinate_job_status) WHERE id = :id"
+LONG_AGO = "UPDATE procrastinate_events SET at = now() - interval '9 days' WHERE job_id = :id"
 
 
 def test_a_worker_process_runs_what_was_deferred_and_what_is_due(home):
