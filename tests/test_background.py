@@ -174,8 +174,8 @@ def test_a_cap_can_be_raised_but_not_below_what_is_spent(new_run, transaction, e
     run_id = new_run(cap=Cap(calls=10))
     with transaction() as session:
         session.execute(text("UPDATE training_runs SET spent_calls = 8, reserved_calls = 1"))
-        background.raise_cap(session, engineer, run_id, Cap(calls=9))
-        assert background.find(session, run_id).cap == Cap(calls=9)
+        background.raise_cap(session, engineer, run_id, Cap(Decimal("2.50"), None, 9))
+        assert background.find(session, run_id).cap == Cap(Decimal("2.50"), None, 9)
     with pytest.raises(Conflict, match="spent more"), transaction() as session:
         background.raise_cap(session, engineer, run_id, Cap(calls=8))
 

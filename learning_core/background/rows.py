@@ -212,7 +212,8 @@ def raise_cap(session: Session, caller: Caller, run_id: UUID, cap: Cap) -> None:
     _require_sane(cap)
     if session.execute(RAISE_CAP, {"run": run_id, **_caps(cap)}).one_or_none() is None:
         raise Conflict("The run is over, or has spent more than that already.", field="cap")
-    access.audit(session, caller, "run.cap", str(run_id), **_caps(cap))
+    told = {name: None if amount is None else str(amount) for name, amount in _caps(cap).items()}
+    access.audit(session, caller, "run.cap", str(run_id), **told)
 
 
 def _wish(session: Session, caller: Caller, run_id: UUID, wish: str, statement: Any) -> None:

@@ -85,7 +85,7 @@ def mean_of_levels(counts: Sequence[int], confidence: float = 0.95) -> Estimate 
     value = _mean(counts)
     if n == 1:
         return Estimate(value, LOWEST, HIGHEST, n)
-    half = _student_quantile(confidence, n - 1) * _spread(counts) / sqrt(n)
+    half = student_quantile(confidence, n - 1) * _spread(counts) / sqrt(n)
     return Estimate(value, max(value - half, LOWEST), min(value + half, HIGHEST), n)
 
 
@@ -113,7 +113,7 @@ def mean_of_scores(n: int, total: float, square_total: float, confidence: float 
     if n == 1:
         return Estimate(value, 0.0, 1.0, n)
     spread = sqrt((max(0.0, square_total - n * value * value) + 1 / 12) / n)
-    half = _student_quantile(confidence, n - 1) * spread / sqrt(n)
+    half = student_quantile(confidence, n - 1) * spread / sqrt(n)
     return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), n)
 
 
@@ -155,8 +155,8 @@ def _normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _student_quantile(confidence: float, degrees: int) -> float:
-    """Two-sided quantile of Student's t: exact for one and two degrees of freedom, then an expansion.
+def student_quantile(confidence: float, degrees: int) -> float:
+    """Return Student's two-sided quantile: exact for one and two degrees of freedom, then an expansion.
 
     The expansion is 26.7.5 of Abramowitz and Stegun (1964), "Handbook of Mathematical Functions"; at 95 % it
     is at most 0.12 % below the exact quantile, at 99 % at most 0.8 %.

@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from learning_core.feedback import intervals, metrics
-from learning_core.feedback.intervals import Estimate
+from learning_core.feedback.intervals import Estimate, student_quantile
 from learning_core.feedback.queries import Window
 
 
@@ -88,12 +88,9 @@ def mean_of_days(days: Sequence[tuple[int, float]], confidence: float = 0.95) ->
     value = total / n
     if len(counted) == 1:
         return Mean(value, None, None, n)
-    # most of a second, which only those who ask for an interval wait; it ships no type information
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
-
     squares = sum((of_day - value * count) ** 2 for count, of_day in counted)
     spread = sqrt(len(counted) / (len(counted) - 1) * squares) / n
-    half = float(stdtrit(len(counted) - 1, (1 + confidence) / 2)) * spread
+    half = student_quantile(confidence, len(counted) - 1) * spread
     return Mean(value, max(value - half, 0.0), value + half, n)
 
 

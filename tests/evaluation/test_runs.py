@@ -11,7 +11,7 @@ from learning_core.access import Caller
 from learning_core.background import Cap
 from learning_core.datasets.splits import Split
 from learning_core.errors import Conflict, NotEnoughData, NotFound, NotPermitted, Unavailable
-from learning_core.evaluation import course, evaluators, queries, runs, scores
+from learning_core.evaluation import course, evaluators, runs, scores
 from learning_core.evaluation.checks import Check, Evaluator
 from learning_core.evaluation.safety import Gate
 from learning_core.llm import endpoints
@@ -87,7 +87,7 @@ def test_every_example_is_scored_and_the_run_says_so(start, work, model_server, 
     assert run.progress["done"] == 10
     assert model_server.answers == 16
     with transaction() as session:
-        assert sum(queries.values(session, queries.candidate(session, run.id)).values()) == 7
+        assert sum(row.value for row in scores_of(session, run)) == 7
 
 
 def test_a_run_keeps_all_that_it_takes_to_repeat_it(start, transaction, model_server):
@@ -155,9 +155,15 @@ def test_one_failed_call_counts_as_wrong(start, work, model_server, transaction)
     run = work(start())
     assert (run.status, run.result["mean"], run.result["error_count"]) == (RunStatus.SUCCEEDED, 0.9, 1)
     with transaction() as session:
-        worst = queries.scores(session, queries.candidate(session, run.id)).iloc[0]
-    assert (worst["input_text"], worst["value"]) == ("Which letter is c?", 0)
-    assert worst["error"]
+        (failed,) = [row for row in scores_of(session, run) if row.error]
+        items = scores.items(session, run.dataset_id, None, run.agent)
+    examples = {item.example_id: item.example for item in items}
+    assert (examples[failed.example_id].input_text, failed.value) == ("Which letter is c?", 0)
+
+
+def scores_of(session, run):
+    candidate = session.execute(text("SELECT id FROM candidates WHERE run_id = :run"), {"run": run.id})
+    return scores.scores_of(session, candidate.scalar_one())
 
 
 def test_a_judge_is_asked_about_each_answer(start, work, model_server, use_model):

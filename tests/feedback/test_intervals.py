@@ -73,7 +73,7 @@ def test_the_same_share_of_more_is_known_better(successes, others, times):
 def test_the_quantiles_are_students(confidence, worst):
     for degrees in (*range(1, 40), 100, 1000, 100_000):
         exact = stats.t.ppf((1 + confidence) / 2, degrees)
-        assert intervals._student_quantile(confidence, degrees) == pytest.approx(exact, rel=worst)
+        assert intervals.student_quantile(confidence, degrees) == pytest.approx(exact, rel=worst)
 
 
 @pytest.mark.parametrize(
