@@ -2,7 +2,7 @@ import streamlit as st
 
 from learning_core import access, db
 from learning_core.schema import Role
-from pages.components import session, widgets
+from pages.components import models, session, widgets
 from pages.components.session import ROLE_NAMES
 
 VALID_FOR = {"30 days": 30, "90 days": 90, "One year": 365, "Without end": None}
@@ -10,8 +10,11 @@ VALID_FOR = {"30 days": 30, "90 days": 90, "One year": 365, "Without end": None}
 user = session.require_user("administer")
 
 st.title("Administration", anchor=False)
-members_tab, keys_tab, organization_tab, log_tab = st.tabs(
-    ["Members", "API keys", "Organisation", "Audit log"]
+members_tab, keys_tab, models_tab, organization_tab, log_tab = st.tabs(
+    ["Members", "API keys", "Models", "Organisation", "Audit log"],
+    key="tab",
+    on_change="rerun",
+    bind="query-params",
 )
 
 with db.reading_session(user.organization_id) as reading:
@@ -110,6 +113,9 @@ with keys_tab:
                 with db.organization_session(user.organization_id) as writing:
                     access.revoke_key(writing, user.caller, prefix)
                 st.rerun()
+
+with models_tab:
+    models.show(user)
 
 with organization_tab:
     create, remove = st.columns(2)

@@ -20,6 +20,7 @@ PAGES = [
     (st.Page("review.py", title="Review", url_path="review"), "read"),
     (st.Page("demonstrations.py", title="Demonstrations", url_path="demonstrations"), "read"),
     (st.Page("datasets.py", title="Datasets", url_path="datasets"), "read"),
+    (st.Page("prompts.py", title="Prompts", url_path="prompts"), "read"),
     (st.Page("admin.py", title="Administration", url_path="admin"), "administer"),
 ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -66,6 +67,20 @@ def show_metric(
         st.caption(
             f"{goal}95 % interval {show(estimate.low)} to {show(estimate.high)}, {estimate.n:,} {counted}"
         )
+
+
+def show_mean(name: str, told: Mapping[str, Any] | None, show: Callable[[float], str], counted: str) -> None:
+    """Show a mean as JSON tells it: value, n, and low and high where more than one day was counted."""
+    with st.container(border=True, height="stretch", gap="xsmall"):
+        if told is None:
+            st.metric(name, "—")
+            st.caption("Not measured yet. The agent reports it with its answers.")
+            return
+        st.metric(name, show(told["value"]))
+        interval = ""
+        if told["low"] is not None:
+            interval = f"95 % interval {show(told['low'])} to {show(told['high'])}, "
+        st.caption(plain(f"{interval}{told['n']:,} {counted}", 200))
 
 
 def show_improvement(improvements: list[Improvement], target: float) -> None:

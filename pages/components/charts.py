@@ -248,6 +248,62 @@ def agreement(months: Sequence[tuple[date, Estimate]], required: float) -> go.Fi
     return figure
 
 
+SPENDING = {"usd": ("US dollars spent", "$,.2f"), "calls": ("Calls made", ",d")}
+
+
+def score_over_spend(
+    points: pd.DataFrame, baseline: Estimate | None, unit: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the figures and the form of a chart: how the best score rose with what was spent, in calls or
+    usd, and the score that it began with.
+
+    The form is Vega-Lite's and the same for all figures, so that the chart stays while they change.
+    """
+    title, form = SPENDING[unit]
+    spent = {"field": unit, "type": "quantitative", "title": title, "axis": {"format": form, "tickCount": 6}}
+    best = {"field": "mean", "type": "quantitative", "title": "Score of the best", "axis": PERCENT_AXIS}
+    told = [
+        {"field": "number", "title": "Best candidate", "format": "d"},
+        {"field": "mean", "title": "Mean score", "format": ".1%"},
+        {"field": "n", "title": "On examples", "format": ",d"},
+        {"field": "calls", "title": "Calls", "format": ",d"},
+        {"field": "usd", "title": "US dollars", "format": "$,.4f"},
+    ]
+    steps = {
+        "mark": {"type": "line", "interpolate": "step-after", "point": {"size": 60}, "strokeWidth": 2.5},
+        "encoding": {
+            "x": spent | {"scale": {"zero": True}},
+            "y": best | {"scale": {"zero": False, "padding": 25}},
+            "tooltip": told,
+        },
+    }
+    figures = points.assign(baseline=baseline.value) if baseline else points
+    return figures, {"layer": [*(BASELINE if baseline else ()), steps], "height": 260}
+
+
+PERCENT_AXIS = {"labelExpr": "format(datum.value * 100, 'd') + ' %'", "tickMinStep": 0.05, "tickCount": 6}
+GRAY = "#85807A"
+"""Legible on light and dark: Vega-Lite knows no colours that follow the theme beside those of series."""
+
+
+BEGINNING = [
+    {"aggregate": [{"op": "min", "field": "baseline", "as": "baseline"}]},
+    {"calculate": "'Current prompt, ' + format(datum.baseline * 100, 'd') + ' %'", "as": "name"},
+]
+AT = {"field": "baseline", "type": "quantitative"}
+RULE = {"type": "rule", "strokeDash": [4, 4], "strokeWidth": 1.5, "color": GRAY}
+NAME = {"type": "text", "align": "right", "baseline": "top", "dx": -4, "dy": 5, "color": GRAY}
+BASELINE = (
+    {"transform": BEGINNING, "mark": RULE, "encoding": {"y": AT}},
+    {
+        "transform": BEGINNING,
+        "mark": NAME,
+        "encoding": {"y": AT, "x": {"value": "width"}, "text": {"field": "name"}},
+    },
+)
+"""The score to beat as a dashed line with its name."""
+
+
 def label(text: str, length: int = 28) -> str:
     """Return a stranger's text as a label: Plotly would read tags in it."""
     return escape(shorten(text, length), quote=False)

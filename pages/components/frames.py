@@ -6,7 +6,7 @@ served another's rows.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,23 +14,38 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from learning_core import background
 from learning_core.access import Caller
 from learning_core.datasets import queries as dataset_queries
 from learning_core.datasets import versions as dataset_versions
 from learning_core.datasets.curation import Rules
+from learning_core.datasets.splits import Split
 from learning_core.datasets.versions import Change, Difference
 from learning_core.db import reading_session
+from learning_core.errors import NotFound
+from learning_core.evaluation import evaluators, scores
+from learning_core.evaluation.checks import Evaluator
 from learning_core.feedback import metrics, queries, themes, trends
 from learning_core.feedback.intervals import Estimate, difference
 from learning_core.feedback.metrics import Issue, Metrics
 from learning_core.feedback.queries import Window
 from learning_core.feedback.themes import Comment, Theme
 from learning_core.feedback.trends import Improvement, Standout
+from learning_core.llm import endpoints
+from learning_core.llm.requests import Model
+from learning_core.prompts import analysis as prompt_analysis
+from learning_core.prompts import estimates, orders
+from learning_core.prompts import history as prompt_history
+from learning_core.prompts import queries as prompt_queries
+from learning_core.prompts.history import Version
+from learning_core.prompts.orders import Order
+from learning_core.prompts.queries import Outcomes, Sources, Standing
 from learning_core.review import consensus, gold
 from learning_core.review import metrics as review_metrics
 from learning_core.review import queries as review_queries
 from learning_core.review import trace as traces
 from learning_core.review.agreement import Level
+from learning_core.schema import ModelRole
 from pages.components import charts, deck
 
 if TYPE_CHECKING:
@@ -241,6 +256,178 @@ def compared_datasets(
             dataset_versions.difference(session, before, after),
             dataset_versions.compare(session, before, after, limit),
         )
+
+
+# ---------------------------------------------------------------- prompts
+
+
+@for_a_minute
+def prompt_agents(organization_id: UUID) -> list[Any]:
+    """Return each agent with its prompts at a glance."""
+    with reading_session(organization_id) as session:
+        return prompt_queries.agents(session)
+
+
+@for_a_minute
+def prompt_versions(organization_id: UUID, agent: str) -> list[Any]:
+    """Return an agent's prompt versions without their texts, newest first."""
+    with reading_session(organization_id) as session:
+        return prompt_history.entries(session, agent, VERSIONS_LISTED)
+
+
+VERSIONS_LISTED = 500
+
+
+def prompt_version(organization_id: UUID, agent: str, reference: int | str) -> Version | None:
+    """Return a prompt version by number, key or label as it is now, None where there is none."""
+    try:
+        with reading_session(organization_id) as session:
+            return prompt_history.find(session, agent, reference)
+    except NotFound:
+        return None
+
+
+@for_a_minute
+def reported_keys(organization_id: UUID, agent: str) -> list[str]:
+    """Return the keys that an agent reported and no version has, the one reported last first."""
+    with reading_session(organization_id) as session:
+        return prompt_history.reported_keys(session, agent)
+
+
+@for_a_minute
+def live_figures(organization_id: UUID, agent: str, window: Window) -> dict[str, dict[str, Estimate | None]]:
+    """Return what users said of each prompt version, by its key."""
+    with reading_session(organization_id) as session:
+        return metrics.by_version(session, agent, window)
+
+
+@for_a_minute
+def analysis(organization_id: UUID, agent: str) -> dict[str, Any] | None:
+    """Return what the last thirty days say about an agent's prompt, None where there is no such agent."""
+    try:
+        with reading_session(organization_id) as session:
+            return prompt_analysis.analyse(session, agent, datetime.now(UTC).date()).findings()
+    except NotFound:
+        return None
+
+
+@for_a_minute
+def estimate(organization_id: UUID, order: Order) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return what an optimization would take, and how many examples it would have for what."""
+    with reading_session(organization_id) as session:
+        ground = orders.survey(session, order)
+    counts = {"train": len(ground.portions.teaching), "validation": len(ground.portions.selection)}
+    return estimates.estimate(order, ground).told(), counts | {"test": len(ground.sealed)}
+
+
+@for_a_minute
+def prompt_runs(organization_id: UUID, agent: str) -> list[Any]:
+    with reading_session(organization_id) as session:
+        return prompt_queries.runs(session, agent)
+
+
+def run(organization_id: UUID, run_id: UUID) -> tuple[background.Run, list[Standing], pd.DataFrame] | None:
+    """Return a run, its leaderboard and its score over spend as they are now, None where there is none."""
+    try:
+        with reading_session(organization_id) as session:
+            return (
+                background.find(session, run_id),
+                prompt_queries.leaderboard(session, run_id),
+                prompt_queries.score_over_spend(session, run_id),
+            )
+    except NotFound:
+        return None
+
+
+@for_a_minute
+def outcomes(organization_id: UUID, before: UUID, after: UUID, sealed: bool) -> Outcomes:
+    with reading_session(organization_id) as session:
+        return prompt_queries.outcomes(session, before, after, sealed=sealed)
+
+
+@for_a_minute
+def compared_answers(
+    organization_id: UUID,
+    before: UUID,
+    after: UUID,
+    sealed: bool,
+    outcome: str | None,
+    limit: int,
+    offset: int,
+) -> list[Any]:
+    with reading_session(organization_id) as session:
+        return prompt_queries.per_example(
+            session, before, after, sealed=sealed, outcome=outcome, limit=limit, offset=offset
+        )
+
+
+@for_a_minute
+def weekly(organization_id: UUID, agent: str) -> bool:
+    """Return whether a weekly optimization of the agent is proposed."""
+    with reading_session(organization_id) as session:
+        return prompt_queries.weekly(session, agent)
+
+
+@for_a_minute
+def assigned_models(organization_id: UUID) -> dict[ModelRole, Model]:
+    """Return the model for each role that has one."""
+    with reading_session(organization_id) as session:
+        return endpoints.assigned(session)
+
+
+@for_a_minute
+def datasets_of(organization_id: UUID, agent: str) -> list[Any]:
+    """Return the dataset versions that hold examples of an agent, newest first."""
+    with reading_session(organization_id) as session:
+        return dataset_queries.versions(session, agent)
+
+
+@for_a_minute
+def split_sizes(organization_id: UUID, dataset_id: UUID, agent: str) -> dict[str, int]:
+    """Return how many examples of an agent each split of a dataset version holds."""
+    with reading_session(organization_id) as session:
+        return prompt_queries.split_sizes(session, dataset_id, agent)
+
+
+@for_a_minute
+def evaluator(organization_id: UUID, evaluator_id: UUID | None) -> evaluators.Version | None:
+    """Return how a run's answers are scored; None where the run does not say."""
+    if evaluator_id is None:
+        return None
+    with reading_session(organization_id) as session:
+        return evaluators.find(session, evaluator_id)
+
+
+@for_a_minute
+def evaluators_of(organization_id: UUID, agent: str) -> list[evaluators.Version]:
+    """Return how an agent's answers are and were scored, the newest first."""
+    with reading_session(organization_id) as session:
+        return evaluators.versions(session, agent)
+
+
+@for_a_minute
+def suggested_evaluator(organization_id: UUID, dataset_id: UUID, agent: str) -> Evaluator:
+    """Return what suits an agent's examples in a dataset version, those of its test split left unseen.
+
+    Raises:
+        NotEnoughData: it holds no others.
+    """
+    with reading_session(organization_id) as session:
+        seen = [
+            item.example
+            for split in (Split.TRAIN, Split.VALIDATION)
+            for item in scores.items(session, dataset_id, split, agent)
+        ]
+        return evaluators.suggested(seen, endpoints.assigned(session))
+
+
+@for_a_minute
+def sources(
+    organization_id: UUID, feedback: tuple[str, ...], examples: tuple[str, ...], rules: tuple[str, ...]
+) -> Sources:
+    """Return the feedback, the examples and the rules that a candidate learnt from."""
+    with reading_session(organization_id) as session:
+        return prompt_queries.sources(session, feedback, examples, rules)
 
 
 # ---------------------------------------------------------------- review
