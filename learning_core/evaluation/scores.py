@@ -147,11 +147,6 @@ SELECT count(*) AS n, avg(value) AS mean, count(error) AS error_count, min(error
 FROM scores WHERE candidate_id = :candidate
 """)
 
-TALLY = text("""
-SELECT count(*) AS n, avg(value) AS mean, count(error) AS error_count, min(error) AS error
-FROM scores WHERE candidate_id = :candidate
-""")
-
 SCORES = text("""
 SELECT example_id, value, parts, output, error, latency_ms, cost_usd, prompt_tokens, completion_tokens,
        call_ids

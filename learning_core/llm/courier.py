@@ -191,7 +191,9 @@ def _failed(call: Call, words: str, sent: int) -> Outcome:
 class Courier:
     """Takes calls, has them answered, stores what became of them and tells the worker, in this order."""
 
-    def __init__(self, results: IO[bytes], environment: Mapping[str, str]) -> None:
+    def __init__(self, number: int, results: IO[bytes], environment: Mapping[str, str]) -> None:
+        self._number = number
+        self._served: set[UUID] = set()
         self._results = results
         self._environment = environment
         self._endpoints: dict[tuple[str, str, str | None], Endpoint] = {}
@@ -208,7 +210,14 @@ class Courier:
         while self._deliveries:
             await asyncio.wait(self._deliveries)
         await self._done.join()
+        await asyncio.to_thread(self._release_unsent)
         books.cancel()
+
+    def _release_unsent(self) -> None:
+        """Give back what was entered in our name and never handed over: the worker died in between."""
+        for organization_id in self._served:
+            with contextlib.suppress(Unavailable):
+                db.in_transaction(organization_id, partial(ledger.release, courier=self._number))
 
     def _listen(self, calls: IO[bytes], loop: asyncio.AbstractEventLoop) -> None:
         for line in calls:
@@ -220,6 +229,7 @@ class Courier:
             call = Call.read(line)
         except ValueError:
             return  # the worker was killed in the middle of a line
+        self._served.add(call.organization_id)
         task = asyncio.create_task(self._deliver(call))
         self._deliveries.add(task)
         task.add_done_callback(self._deliveries.discard)
@@ -301,7 +311,7 @@ def main() -> None:
     _hold(int(sys.argv[1]))
     results.write(b"{}\n")
     results.flush()
-    run(Courier(results, environment).work(sys.stdin.buffer))
+    run(Courier(int(sys.argv[1]), results, environment).work(sys.stdin.buffer))
 
 
 def _environment() -> dict[str, str]:

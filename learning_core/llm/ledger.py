@@ -302,3 +302,27 @@ LOSE = text(
     """  # noqa: S608 - two literals
     + SPENT
 )
+
+
+def release(session: Session, courier: int) -> None:
+    """Give back what is reserved for calls that a courier, about to leave, was never handed."""
+    session.execute(RELEASE, {"courier": courier})
+
+
+RELEASE = text("""
+    WITH unsent AS (
+        UPDATE model_calls
+        SET status = 'failed', error = 'It was never sent.', cost_usd = 0, finished_at = now()
+        WHERE courier = :courier AND status = 'reserved'
+        RETURNING run_id, reserved_tokens, reserved_usd
+    ),
+    total AS (
+        SELECT run_id, count(*) AS calls, sum(reserved_tokens) AS tokens, sum(reserved_usd) AS usd
+        FROM unsent GROUP BY run_id
+    )
+    UPDATE training_runs AS run
+    SET reserved_calls = run.reserved_calls - total.calls,
+        reserved_tokens = run.reserved_tokens - total.tokens,
+        reserved_usd = run.reserved_usd - total.usd
+    FROM total WHERE run.id = total.run_id
+""")

@@ -25,9 +25,13 @@ from learning_core.schema import ModelRole
 
 BYTES_PER_TOKEN = 4.0
 MESSAGE_TOKENS = 4
-PROPOSED_GROWTH = 160
-"""Tokens by which a candidate's prompt is longer than the baseline, beside the examples that it shows."""
-QUESTION_TOKENS, REPLY_TOKENS = 700, 120
+SECTIONS_TOKENS, DEFINED_TOKENS = 40, 16
+"""By which a prompt grows that says how to answer, and with each label or field that it defines."""
+SEARCHED, WON = 0.65, 1.1
+"""Share of the growth by definitions and examples together that candidates have on the mean, and winners."""
+MARGIN = 1.3
+"""What is kept aside for the check, in tokens and money: winners may be longer than most."""
+QUESTION_TOKENS, REPLY_TOKENS = 400, 80
 """Of one question to the model that writes proposals."""
 JUDGING_TOKENS, JUDGED_TOKENS = 400, 60
 CALL_S = 1.0
@@ -44,7 +48,7 @@ class Estimate:
 
     Attributes:
         search_calls: Trials of candidates on examples that choose.
-        verification: What the verdict takes.
+        verification: What is kept aside for the verdict.
         proposing: Calls of the model that writes proposals.
         seconds: With as many calls at a time as the model bears.
         usd: None where the model has no price.
@@ -86,14 +90,15 @@ def estimate(order: Order, ground: Ground) -> Estimate:
             "A budget in money needs the prices of all models; an administrator adds them.", field="budget"
         )
     per_trial = 1 + len(ground.evaluator.needs)
-    trial = _trial(ground)
-    verifying = _times(trial, 2 * (len(ground.sealed) + ground.evaluator.gate.probes))
+    trial, checked = _trial(ground, SEARCHED), len(ground.sealed) + ground.evaluator.gate.probes
+    verifying = _sum(_times(_trial(ground, 0), checked), _times(_trial(ground, WON), checked))
     if "judge" in ground.evaluator.needs:
         examining = _call(ground.models[ModelRole.JUDGE], JUDGING_TOKENS, JUDGED_TOKENS)
         verifying = _sum(verifying, _times(examining, calibration.ENOUGH))
     proposing = _proposing_calls(order, ground)
     cap = cap_of(order)
-    room = _room(cap, verifying, _times(_proposal(ground), proposing), trial)
+    kept = Spend(verifying.usd * Decimal(MARGIN), round(verifying.tokens * MARGIN), verifying.calls)
+    room = _room(cap, kept, _times(_proposal(ground), proposing), trial)
     most = Plan.max_candidates * len(ground.portions.selection)
     plan = Plan(
         calls=min(room, most),
@@ -101,14 +106,17 @@ def estimate(order: Order, ground: Ground) -> Estimate:
         strategies=tuple(order.strategies or STRATEGIES),
         mode=order.mode,
     )
-    searching = forecast.expected_calls(plan, len(ground.portions.selection))
+    try:
+        searching = forecast.expected_calls(plan, len(ground.portions.selection))
+    except NotEnoughData as lacking:
+        raise NotEnoughData(f"The budget does not suffice. {lacking.message} Raise it.") from lacking
     total = _sum(_times(trial, searching), verifying, _times(_proposal(ground), proposing))
     slots = min(ground.models[ModelRole.TASK].max_concurrency, USUALLY_AT_ONCE)
     return Estimate(
         plan=plan,
         search_calls=searching * per_trial,
         proposing=proposing,
-        verification=verifying,
+        verification=kept,
         calls=total.calls,
         tokens=total.tokens,
         usd=total.usd if priced else None,
@@ -131,10 +139,9 @@ def read_spend(told: dict[str, Any]) -> Spend:
     return Spend(Decimal(told["usd"]), told["tokens"], told["calls"])
 
 
-def _trial(ground: Ground) -> Spend:
-    """Return what one answer of a typical candidate takes, with what judging it takes."""
-    prompt_tokens = _tokens(ground.baseline.prompt, ground.portions.selection) + PROPOSED_GROWTH
-    prompt_tokens += _shown_tokens(ground)
+def _trial(ground: Ground, growth: float) -> Spend:
+    """Return what one answer takes, with what judging it takes, of a prompt that grew by so large a share."""
+    prompt_tokens = _tokens(ground.baseline.prompt, ground.portions.selection) + growth * _growth(ground)
     expected = [_length(example.expected_output) for example in ground.portions.selection]
     spend = _call(ground.models[ModelRole.TASK], prompt_tokens, fmean(expected) + 2)
     for role in sorted(ground.evaluator.needs):
@@ -142,14 +149,14 @@ def _trial(ground: Ground) -> Spend:
     return spend
 
 
-def _shown_tokens(ground: Ground) -> float:
-    """Half of the candidates show examples: one or two of each label, or a few."""
+def _growth(ground: Ground) -> float:
+    """Return by how many tokens a prompt grows that defines everything and shows an example of each label."""
     kind = shape(ground.portions.teaching or ground.portions.selection)
-    shown = len(kind.labels) or 4
     lengths = [
         _length(example.input_text) + _length(example.expected_output) for example in ground.portions.teaching
     ]
-    return 0.75 * shown * (fmean(lengths) + 2 * MESSAGE_TOKENS) if lengths else 0.0
+    shown = (len(kind.labels) or 4) * (fmean(lengths) + 2 * MESSAGE_TOKENS) if lengths else 0.0
+    return SECTIONS_TOKENS + DEFINED_TOKENS * len(kind.labels + kind.fields) + shown
 
 
 def _proposing_calls(order: Order, ground: Ground) -> int:

@@ -238,7 +238,9 @@ class Optimization:
         best, n, mean = max(scored.standings, key=lambda standing: (standing[1], standing[2], -standing[0]))
         with organization_session(self.work.organization_id) as session:
             spent = background.find(session, self.work.run.id).spent
-        self.points.append([spent.calls, float(spent.usd), spent.tokens, best, mean, n])
+        place = len(self.points)
+        told = self.work.run.progress.get("points", [])[place : place + 1]  # by an earlier life of this run
+        self.points += told or [[spent.calls, float(spent.usd), spent.tokens, best, mean, n]]
         self._say(f"Best so far: candidate {best}", points=self.points, seconds_left=self._left(scored))
 
     def _left(self, scored: Scored) -> float | None:

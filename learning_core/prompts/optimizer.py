@@ -226,10 +226,10 @@ def search(
     race = Contest(plan.rules, plan.calls, n_examples, evaluate, notice)
     try:
         stop, words = _run(race, plan, baseline, propose, notice)
-    except BudgetSpent as spent:
+    except BudgetSpent:
         if not race.calls:
             raise
-        stop, words = Stop.BUDGET, spent.message
+        stop, words = Stop.BUDGET, "All that the search may spend is spent."
     outcome = Outcome(
         race.ranking()[0],
         race.ranking(),

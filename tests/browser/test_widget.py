@@ -558,6 +558,7 @@ def test_axe_finds_nothing(widget_host: WidgetHost, api: Api, page: Page, theme:
     widget.get_by_role("radio", name="2 of 5 stars").check(force=True)
     press(widget, "Incorrect")
     press(widget, "Edit the answer")
+    expect(status(widget)).to_have_text("Thank you.")
     api.answers = [problem(503, "Unavailable", detail="Come back soon.")]
     press(widget, "Send")
     expect(widget.get_by_role("button", name="Try again")).to_be_visible()

@@ -280,3 +280,13 @@ def test_calls_on_their_way_are_listed(new_run, reserve, settle, transaction):
         assert [(row.id, row.courier, row.is_old) for row in ledger.on_their_way(session, run)] == [
             (ids["b"], COURIER, False)
         ]
+
+
+def test_what_a_leaving_courier_was_never_handed_is_given_back(organization, new_run, reserve, book, calls):
+    run, leaving = new_run(), secrets.randbits(62)
+    reserve(run, "a", "b", courier=leaving)
+    reserve(run, "c", courier=secrets.randbits(62))
+    db.in_transaction(organization.id, partial(ledger.release, courier=leaving))
+    assert reserved(book(run)) == bound("c")
+    assert spent(book(run)) == NOTHING
+    assert sorted(call.status for call in calls()) == ["failed", "failed", "reserved"]

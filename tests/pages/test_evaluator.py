@@ -150,12 +150,13 @@ def test_older_versions_can_be_read(
     save(Check("token_f1"))
     app = opened()
     assert KINDS["token_f1"].words in shown(app)
-    app = widget(app, "selectbox", "Version").select("Version 1").run()
+    app = widget(app, "selectbox", "Version").select("v1").run()
     assert "Version 1, set" in shown(app)
     assert KINDS["exact"].words in shown(app)
     assert KINDS["token_f1"].words not in shown(app)
-    app = opened(evaluator_version="Version 1")
-    assert KINDS["exact"].words in shown(app)
+    assert app.query_params["evaluator"] == "v1"
+    app = press(press(opened("v1"), "Change it"), "Cancel")
+    assert "Version 2, set" in shown(app)
 
 
 def test_what_a_run_would_use_is_shown_where_nothing_was_set(

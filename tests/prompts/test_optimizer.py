@@ -361,7 +361,11 @@ def test_a_search_ends_with_what_is_known_when_the_budget_is_spent():
         ]
 
     outcome = search(Plan(240, n_first=10), BASELINE, 60, proposing("other"), evaluate)
-    assert (outcome.stop, outcome.words, outcome.winner) == (Stop.BUDGET, "The 3 US dollars are spent.", 1)
+    assert (outcome.stop, outcome.words, outcome.winner) == (
+        Stop.BUDGET,
+        "All that the search may spend is spent.",
+        1,
+    )
     assert [one.n for one in outcome.candidates] == [15, 15]
 
 

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import streamlit as st
 
-VIEWS = ("run", "version", "before", "after", "make", "candidate", "other")
+VIEWS = ("run", "version", "before", "after", "make", "candidate", "evaluator")
 
 
 def go_to(agent: str | None = None, **query: str) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import streamlit as st
 
@@ -16,13 +16,13 @@ from learning_core.evaluation.safety import ABSOLUTE, WORDS, Gate
 from learning_core.feedback.intervals import Estimate
 from learning_core.schema import ModelRole
 from pages.components import frames, widgets
-from pages.components.prompts import evaluator_form, evaluator_trial, go_to
+from pages.components.prompts import address, evaluator_form, evaluator_trial, go_to
 from pages.components.prompts.evaluator_options import FIELDS, GATE, field_of, line, percents, sentence, share
 from pages.components.session import User
 from pages.components.texts import plain
 
 CHANGE = "change"
-"""What stands in the URL while somebody changes it; anything else shows it."""
+"""What stands in the URL while somebody changes it; v3 shows version 3, and all else the newest."""
 
 
 def show(user: User, agent: str) -> None:
@@ -34,22 +34,15 @@ def show(user: User, agent: str) -> None:
         _read(user, agent, known)
 
 
-def _go(agent: str, view: str | None = None) -> NoReturn:
-    """Go to the other view of an evaluator, or back to the agent's prompts."""
-    for name in ("evaluator", "evaluator_version"):
-        st.query_params.pop(name, None)
-    go_to(agent, **({"evaluator": view} if view else {}))
-
-
 def _read(user: User, agent: str, known: Sequence[Version]) -> None:
     if st.button("← Prompts", type="tertiary"):
-        _go(agent)
+        go_to(agent)
     with widgets.header(f"How answers of {plain(agent)} are scored"):
-        shown = _choose_version(known)
+        shown = _choose_version(agent, known)
         begin = "Change it" if known else "Set it"
         label = "Go on changing it" if evaluator_form.is_begun(user, agent) else begin
         if user.may("optimize") and st.button(label, type="primary", key="change_evaluator"):
-            _go(agent, CHANGE)
+            go_to(agent, evaluator=CHANGE)
     evaluator = _say_who(shown) if shown else _stand_in(user, agent)
     if evaluator is None:
         return
@@ -63,14 +56,25 @@ def _read(user: User, agent: str, known: Sequence[Version]) -> None:
         evaluator_trial.show(user, agent, evaluator)
 
 
-def _choose_version(known: Sequence[Version]) -> Version | None:
-    if not known:
-        return None
-    older = {f"Version {one.number}": one for one in known[1:]}
-    if not older:
-        return known[0]
-    newest = f"Version {known[0].number}, the newest"
-    return older.get(str(widgets.choose("Version", list(older), newest, key="evaluator_version")), known[0])
+def _choose_version(agent: str, known: Sequence[Version]) -> Version | None:
+    """Ask which version to show where there are several; the choice lives in the URL."""
+    named = {f"v{one.number}": one for one in known}
+    asked = str(st.query_params.get("evaluator"))
+    shown = named.get(asked, known[0] if known else None)
+    if shown is None or len(known) == 1:
+        return shown
+    key = f"evaluator_shown_{agent}"
+    st.session_state[key] = f"v{shown.number}"
+    st.selectbox(
+        "Version",
+        list(named),
+        format_func=lambda name: f"Version {name[1:]}{', the newest' if named[name] is known[0] else ''}",
+        label_visibility="collapsed",
+        key=key,
+        on_change=lambda: address(agent, evaluator=st.session_state[key]),
+        width=240,
+    )
+    return shown
 
 
 def _say_who(shown: Version) -> Evaluator:
