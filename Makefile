@@ -18,6 +18,7 @@ check: .venv/dev
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 bench: .venv/dev
+	@$(MAKE) --no-print-directory .venv/bench || echo "The benchmarks go on without DSPy."
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # uv installs the lock some ten times faster than pip; it is itself pinned by hash.
@@ -38,9 +39,14 @@ bench: .venv/dev
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
+.venv/bench: .venv/dev requirements-bench.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-bench.lock
+	@touch $@
+
 lock: .venv/uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-find-links pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-find-links --group bench pyproject.toml -c requirements-dev.lock -o requirements-bench.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

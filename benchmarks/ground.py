@@ -40,7 +40,21 @@ class Options(NamedTuple):
     """What the person at the command line chose."""
 
     quick: bool
-    clients: int
+    clients: int = 64
+    base_url: str = ""
+    """Of the model that optimizations use; without, the stand-in is served."""
+    model: str = ""
+    writer: str = ""
+    """The model that writes prompts; without, the same one."""
+    key_name: str = ""
+    """Environment variable that holds the key to the base URL."""
+    slots: int = 4
+    """How many requests the model takes at a time."""
+    seeds: int = 5
+    task: str = ""
+    """JSONL file of a task of one's own; without, the two generated ones."""
+    test: str = ""
+    prompt: str = ""
 
 
 # ---------------------------------------------------------------- folder and machine
