@@ -232,6 +232,7 @@ def test_any_other_error_ends_a_run_and_is_raised(new_run, carry_out, transactio
     with transaction() as session:
         run = background.find(session, run_id)
     assert (run.status, run.stop_reason) == (RunStatus.FAILED, "an error in Afterglow itself")
+    assert run.error == "ZeroDivisionError"
 
 
 def test_a_database_that_is_gone_ends_nothing(new_run, carry_out, status_of):

@@ -15,6 +15,7 @@ from learning_core.api import problems
 from learning_core.api.callers import Engineer, Reader
 from learning_core.background import Cap, Run
 from learning_core.db import organization_session, reading_session
+from learning_core.evaluation import runs as evaluations
 from learning_core.feedback.entries import Key
 from learning_core.prompts import runs
 from learning_core.prompts.racing import Mode
@@ -133,8 +134,12 @@ def pause(run_id: UUID, caller: Engineer) -> RunOut:
 def resume(run_id: UUID, caller: Engineer) -> RunOut:
     """Let a paused run go on where it was, or a proposed one begin."""
     with organization_session(caller.organization_id) as session:
-        runs.resume(session, caller, run_id)
+        RESUME[background.find(session, run_id).kind](session, caller, run_id)
         return _shown(background.find(session, run_id))
+
+
+RESUME = {RunKind.PROMPT_OPTIMIZATION: runs.resume, RunKind.EVALUATION: evaluations.resume}
+"""Kind of a run -> what lets it go on."""
 
 
 def _shown(found: Run) -> RunOut:

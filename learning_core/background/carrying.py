@@ -111,8 +111,9 @@ def carry_out(
         raise
     except LearningError as error:
         ending = Ending(RunStatus.FAILED, error.message, error=error.message)
-    except Exception as error:
-        _finish(carried, Ending(RunStatus.FAILED, "an error in Afterglow itself", error=repr(error)[:500]))
+    except Exception as error:  # the row must say that it is over; its text may hold data, the log has it
+        kind = type(error).__name__
+        _finish(carried, Ending(RunStatus.FAILED, "an error in Afterglow itself", error=kind))
         raise
     _finish(carried, ending)
 

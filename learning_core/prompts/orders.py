@@ -60,15 +60,22 @@ class Order:
     reuse: bool = True
 
 
+class Material(NamedTuple):
+    """An agent's examples in a dataset version, as one run uses them."""
+
+    portions: Portions
+    sealed: tuple[DatasetExample, ...]
+    """The test split; only the verdict looks at it."""
+    ids: dict[str, UUID]
+    """Own key of an example -> its row."""
+
+
 class Ground(NamedTuple):
-    """What a run works with, read from the database before its first call."""
+    """What a run would work with, read from the database before it starts."""
 
     baseline: Version
     portions: Portions
     sealed: tuple[DatasetExample, ...]
-    """The test split; only the verdict looks at it."""
-    example_ids: dict[str, UUID]
-    """Own key of an example -> its row."""
     evaluator: Evaluator
     """The agent's newest, or what suits the examples."""
     models: dict[ModelRole, Model]
@@ -98,25 +105,34 @@ def survey(session: Session, order: Order) -> Ground:
     if baseline.agent != order.agent:
         raise NotFound(f"The agent {order.agent!r} has no such prompt version.")
     dataset = _dataset(session, order.dataset_id)
-    items = {
-        split: scores.items(session, order.dataset_id, split, order.agent)
-        for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
-    }
-    train, validation, test = ([item.example for item in items[split]] for split in items)
-    divided = portions.divide(train, validation, order.seed)
-    if verdict.provable(len(test)) is None:
-        raise NotEnoughData(f"{verdict.promise(len(test))} Freeze a dataset with more test examples.")
+    divided, sealed, _ = read_material(session, order.dataset_id, order.agent, order.seed)
+    if verdict.provable(len(sealed)) is None:
+        raise NotEnoughData(f"{verdict.promise(len(sealed))} Freeze a dataset with more test examples.")
     found = evaluators.newest(session, order.agent)
     return Ground(
         baseline=baseline,
         portions=divided,
-        example_ids={item.example.id: item.example_id for of_split in items.values() for item in of_split},
-        sealed=tuple(test),
+        sealed=sealed,
         evaluator=found.evaluator if found else evaluators.suggested(divided.selection, models),
         models=models,
-        evidence=analysis.evidence(session, order.agent, sealed=(*test, *divided.selection)),
+        evidence=analysis.evidence(session, order.agent, sealed=(*sealed, *divided.selection)),
         dataset=dataset,
         call_s=_call_s(session, models[ModelRole.TASK]),
+    )
+
+
+def read_material(session: Session, dataset_id: UUID, agent: str, seed: int) -> Material:
+    """Return an agent's examples in a dataset version: equal seed, equal portions.
+
+    Raises:
+        NotEnoughData: fewer than ten examples would select.
+    """
+    items = {split: scores.items(session, dataset_id, split, agent) for split in Split}
+    examples = {split: [item.example for item in of_split] for split, of_split in items.items()}
+    return Material(
+        portions.divide(examples[Split.TRAIN], examples[Split.VALIDATION], seed),
+        tuple(examples[Split.TEST]),
+        {item.example.id: item.example_id for of_split in items.values() for item in of_split},
     )
 
 

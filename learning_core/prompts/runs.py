@@ -13,15 +13,15 @@ from learning_core import access, background
 from learning_core.access import Caller
 from learning_core.background import UNCAPPED, Cap, Carried, Ending
 from learning_core.datasets import versions as datasets
-from learning_core.datasets.splits import Split
 from learning_core.db import organization_session, shared_session
 from learning_core.errors import Conflict, LearningError, NotEnoughData, NotFound
-from learning_core.evaluation import evaluators, scores
+from learning_core.evaluation import evaluators
 from learning_core.jobs import LONG, defer, queue
 from learning_core.llm.exchange import Exchange
 from learning_core.llm.requests import Model
 from learning_core.llm.templates import Prompt
-from learning_core.prompts import analysis, estimates, history, optimization, orders, portions, versions
+from learning_core.prompts import analysis, estimates, history, optimization, orders, versions
+from learning_core.prompts.evidence import shorten
 from learning_core.prompts.history import Version
 from learning_core.prompts.optimization import Work
 from learning_core.prompts.orders import EVIDENCE, Order
@@ -74,8 +74,11 @@ def resume(session: Session, caller: Caller, run_id: UUID) -> None:
 
     Raises:
         NotPermitted: the caller's role may not optimize.
+        NotFound: there is no such optimization.
         Conflict: it is neither paused nor proposed.
     """
+    if background.find(session, run_id).kind is not RunKind.PROMPT_OPTIMIZATION:
+        raise NotFound("There is no such optimization.")
     background.queue_again(session, caller, run_id)
     _defer(session, caller.organization_id, run_id)
 
@@ -96,7 +99,7 @@ def make_version(session: Session, caller: Caller, run_id: UUID, number: int) ->
         caller,
         run.agent,
         Prompt.parse(row.messages),
-        reason=row.reason,
+        reason=shorten(row.reason, versions.LONGEST_REASON),
         parent=run.prompt_version_id,
     )
     session.execute(MADE, {"candidate": row.id, "version": version.id})
@@ -143,21 +146,16 @@ def _prepare(session: Session, carried: Carried) -> Work:
     run = carried.run
     if run.prompt_version_id is None or run.dataset_id is None or run.evaluator_id is None:
         raise NotFound("The run names no prompt, no dataset or no evaluator.")
-    items = {
-        split: scores.items(session, run.dataset_id, split, run.agent)
-        for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
-    }
-    train, validation, sealed = ([item.example for item in of_split] for of_split in items.values())
+    material = orders.read_material(session, run.dataset_id, run.agent, run.settings["seed"])
     evaluator = evaluators.find(session, run.evaluator_id).evaluator
     models = {ModelRole(role): Model.read(told) for role, told in run.settings["models"].items()}
-    divided = portions.divide(train, validation, run.settings["seed"])
     return Work(
         organization_id=carried.organization_id,
         run=run,
         baseline=history.by_id(session, run.prompt_version_id).prompt,
-        portions=divided,
-        sealed=tuple(sealed),
-        example_ids={item.example.id: item.example_id for of_split in items.values() for item in of_split},
+        portions=material.portions,
+        sealed=material.sealed,
+        example_ids=material.ids,
         evaluator=evaluator,
         models=models,
         evidence=EVIDENCE.validate_python(run.settings["evidence"]),

@@ -5,6 +5,9 @@ from uuid import uuid4
 import pytest
 
 from benchmarks import standin
+from learning_core.datasets.splits import Split
+from learning_core.errors import NotFound
+from learning_core.evaluation import runs as evaluations
 from learning_core.prompts import runs
 from tests.fakes import ModelServer
 from tests.prompts import routing
@@ -94,6 +97,18 @@ def test_a_run_is_paused_resumed_and_cancelled(ask, sender):
     again = sender.post(f"runs/{run_id}/resume")
     assert again.status_code == 409
     assert "cancelled" in again.json()["detail"]
+
+
+def test_a_paused_evaluation_goes_on_as_an_evaluation(sender, world, transaction, organization):
+    with transaction() as session:
+        version, dataset = world.version_id, world.dataset_id
+        run_id = evaluations.start(session, world.caller, AGENT, version, dataset, Split.VALIDATION)
+    told = [sender.post(f"runs/{run_id}/{wish}").json()["status"] for wish in ("pause", "resume")]
+    assert told == ["paused", "queued"]
+    evaluations.evaluate(str(organization.id), str(run_id))
+    assert sender.get(f"runs/{run_id}").json()["status"] == "succeeded"
+    with pytest.raises(NotFound), transaction() as session:
+        runs.resume(session, world.caller, run_id)
 
 
 def test_a_viewer_reads_a_run_and_stops_none(ask, as_role):

@@ -160,6 +160,15 @@ def test_the_winner_becomes_a_version_with_the_baseline_as_parent(start, carry_o
     assert same.id == version.id
 
 
+def test_a_reason_too_long_for_a_version_is_cut(start, carry_out, transaction, world):
+    run = carry_out(start())
+    with transaction() as session:
+        session.execute(text("UPDATE candidates SET reason = repeat('because ', 200) WHERE number > 0"))
+        version = runs.make_version(session, world.caller, run.id, run.result["winner"])
+    assert version.reason.startswith("because")
+    assert len(version.reason) <= 500
+
+
 def test_a_candidate_that_does_not_exist_becomes_no_version(start, transaction, world):
     run_id = start()
     with pytest.raises(NotFound, match="candidate 77"), transaction() as session:
