@@ -200,7 +200,7 @@ def test_versions_are_compared_without_showing_test_examples(
 ) -> None:
     approve(10)
     freeze(train_share=1, validation_share=0, test_share=0)
-    approve(10, input_text="The new question, asked by many?")
+    approve(10)  # alike ones might fill the test split as one group, and leave none of the first ten to it
     version = freeze(train_share=0.5, validation_share=0, test_share=0.5)
     app = visit("datasets", dataset=str(version.id), about="Compare", against="vat, version 1")
     assert "Added 10" in shown(app)
