@@ -177,7 +177,7 @@ WHERE status = 'pending' AND reviews_done = 0 ORDER BY created_at, id
 """)
 
 STILL_WAITING = text("""
-SELECT status IN ('pending', 'approved') AND reviews_done < reviews_wanted
+SELECT status IN ('pending', 'approved') AND reviews_done < reviews_wanted AND held = 0
 FROM learning_examples WHERE id = :id
 """)
 

@@ -70,10 +70,13 @@ def test_answers_are_scored_without_a_model(reviewed, ask):
     assert not any(version.evaluator.needs for version in found)
 
 
-def test_what_somebody_holds_already_is_left_to_them():
+def test_what_somebody_holds_already_is_left_to_them(database):
     organization = create_demo(f"Demo {uuid4().hex[:8]}")
     visitor = Caller(organization.id, "visitor", Role.EXPERT)
     held = db.in_transaction(organization.id, lambda session: claim(session, visitor, limit=12))
+    with db.organization_session(organization.id) as session:
+        two = text("UPDATE learning_examples SET overlap = 2, reviews_wanted = 2 WHERE id = ANY(:held)")
+        session.execute(two, {"held": held})
     review(str(organization.id), "7")
     with db.organization_session(organization.id) as session:
         judged = session.execute(text("SELECT DISTINCT example_id FROM expert_annotations")).scalars().all()
