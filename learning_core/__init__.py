@@ -9,6 +9,9 @@ The story, in the order in which the tree, the tables, the pages and the routes 
     dataset     approved examples, frozen and split               datasets
     evaluation  a prompt version, scored on a dataset version     evaluation
     optimization  a better prompt, proven on sealed examples      prompts
+    experiment  variants, compared on live traffic                experiments
+    release     a version on its way to all traffic, and back     releases
+    the same metric, measured again                               releases.ledger
 
 What was said is read as metrics with their intervals, as trends, as issues and as themes
 (``feedback.metrics``, ``trends``, ``themes``). In ``review``, the ``queue`` hands out examples by
@@ -19,7 +22,12 @@ them, ``splits`` keeps what is alike together, ``versions`` freezes, ``exports``
 ``checks`` say what one answer is worth, ``judge`` asks a model, ``safety`` forbids, ``scoring`` does it for
 many. In ``prompts``, ``versions`` keeps what is in use, ``analysis`` says how it does, ``strategies`` propose
 candidates from the ``evidence``, ``optimizer`` spends the calls, ``racing`` drops losers, ``verdict`` says
-what was gained, ``runs`` does it in the background. ``demo`` lets a simulated story happen by the same path.
+what was gained, ``runs`` does it in the background. In ``experiments``, ``assignment`` says who meets what,
+``feedback.exposures`` counts what followed for each user, ``looks`` analyses it again and again, ``analysis``
+says when it is known (with the ``statistics`` that ``simulation`` tries out in thousands, in the words of
+``reports``), ``guardrails`` when it hurts. In ``releases``, ``routing`` answers which prompt a user
+gets, ``stages`` decides what comes next, ``rollout`` does it and takes it back. ``demo`` lets a simulated
+story happen by the same path.
 
 Beneath the story lie ``settings`` and ``errors``, ``schema`` (the tables), ``embedded`` (the database that
 comes along), ``db`` (the only place that begins and commits), ``jobs`` (background work), ``access`` (who
@@ -66,6 +74,18 @@ Glossary
     call            one question to a model, stored with its answer and its cost; never paid twice
     cap             what a run may spend: money, tokens, calls; reserved before each call
     courier         the process that makes the calls and outlives a worker by those on their way
+    variant         what a user meets in an experiment or a release: control or treatment
+    allocation      which users of an agent meet which variant: a range of them, in shares
+    ramp, phase     the part of the shares that is open; a stretch in which it does not change
+    exposure        a user's first answer under an allocation, and the counts of what followed for this user
+    crossed         a user who was seen in two variants; counted, and left out
+    mismatch        users per variant do not follow the shares: something is broken
+    look            one analysis of an experiment at one moment; kept for ever
+    guardrail       a bound on a metric that takes a variant or a release back
+    non-inferior    shown not to be worse by more than a margin
+    stage           a release's share of the users, and how long it stays there at least
+    rollback        the previous release is in force again, from the next assignment on
+    ledger          for each release what it was made from, and what became of the metric
     API key         what lets an agent in: an organisation, a role, an expiry; only its hash is stored
     widget token    what lets a browser in: a signed, short-lived right to rate one execution
 """

@@ -37,10 +37,13 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "review": frozenset({Role.EXPERT, Role.ADMIN}),
     "curate": frozenset({Role.EXPERT, Role.ENGINEER, Role.ADMIN}),
     "optimize": frozenset({Role.ENGINEER, Role.ADMIN}),
+    "experiment": frozenset({Role.ENGINEER, Role.ADMIN}),
+    "release": frozenset({Role.ENGINEER, Role.ADMIN}),
     "administer": frozenset({Role.ADMIN}),
 }
 """Right -> the roles that have it. Reporting means sending executions and feedback, reviewing means judging
-examples, curating means freezing datasets, optimizing means spending on models and making prompt versions."""
+examples, curating means freezing datasets, optimizing means spending on models and
+making prompt versions; experimenting and releasing decide which prompt users meet."""
 
 
 def require(caller: Caller, right: str) -> None:
@@ -121,18 +124,9 @@ REMOVED_WITH_ORGANIZATION = (
     "model_calls",
     "scores",
     "candidates",
-    "training_runs",
-    "prompt_analyses",
-    "correction_rules",
-    "evaluators",
-    "prompt_labels",
-    "prompt_versions",
-    "model_assignments",
-    "language_models",
     "dataset_proposals",
     "dataset_uses",
     "dataset_examples",
-    "training_datasets",
     "review_leases",
     "expert_annotations",
     "learning_examples",
@@ -140,11 +134,30 @@ REMOVED_WITH_ORGANIZATION = (
     "feedback_daily",
     "executions_daily",
     "executions",
+    "exposures",
+    "allocation_phases",
+    "allocation_variants",
+    "allocations",
+    "release_impacts",
+    "release_events",
+    "releases",
+    "experiment_looks",
+    "learning_experiments",
+    "training_runs",
+    "training_datasets",
+    "prompt_analyses",
+    "correction_rules",
+    "evaluators",
+    "prompt_labels",
+    "prompt_versions",
+    "model_assignments",
+    "language_models",
     "agents",
     "api_keys",
     "signing_keys",
     "members",
 )
+"""Tables of an organisation, those that refer to others first."""
 
 
 def remove_organization(session: Session, caller: Caller) -> None:

@@ -24,7 +24,12 @@ STEPS = [
     "learning_core.datasets.runs",
     "learning_core.evaluation.runs",
     "learning_core.prompts.runs",
+    "learning_core.experiments.runs",
+    "learning_core.experiments.scoring",
+    "learning_core.releases.runs",
+    "learning_core.releases.measuring",
     "learning_core.demo.reviewing",
+    "learning_core.demo.releasing",
 ]
 """The modules that hold tasks."""
 

@@ -90,6 +90,24 @@ class Settings:
     optimization_calls: int = 600
     """Calls of models that an optimization may make unless it was told otherwise."""
 
+    # Experiments, unless a design says otherwise
+    experiment_hours: float = 168
+    """No verdict before so many hours since the first user."""
+    experiment_samples: int = 1_000
+    """Nor with fewer observations of what decides, in both variants together."""
+    experiment_significance: float = 0.05
+    """How often (0-1) a change without effect may be taken for one."""
+
+    # Releases, unless a policy says otherwise
+    release_error_rate: float = 0.05
+    """A share (0-1) of failed answers above this takes a release back."""
+    release_satisfaction_drop: float = 0.10
+    """So does the loss of this share (0-1) of satisfaction,"""
+    release_latency_rise: float = 0.50
+    """and answers that take longer by this share."""
+    release_two_person: bool = False
+    """Whether somebody other than who started a release has to approve it."""
+
     # Success metrics on the overview
     target_feedback_rate: float = 0.20
     target_satisfaction: float = 4.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,11 +12,15 @@ from sqlalchemy.orm import Session
 
 from learning_core import access, db
 from learning_core.access import Caller
+from learning_core.experiments import allocations
+from learning_core.experiments.allocations import Allocated, Variant
 from learning_core.feedback.collect import collect
 from learning_core.feedback.entries import ExecutionEntry, FeedbackEntry
 from learning_core.feedback.executions import record, register_agents
+from learning_core.llm.templates import Prompt
+from learning_core.prompts import versions
 from learning_core.review.importing import STORE_EXAMPLES, ExampleEntry
-from learning_core.schema import Organization, Role
+from learning_core.schema import AllocationKind, Organization, Role
 
 
 def feedback(**overrides: Any) -> FeedbackEntry:
@@ -69,7 +74,7 @@ def populate(organization: Organization) -> Caller:
         session.execute(text(REVIEWED))
         session.execute(text(DATASET))
         session.execute(text(MEMBER))
-        for statement in (PROMPT, RUN, CANDIDATE, MODEL):
+        for statement in (PROMPT, RUN, CANDIDATE, MODEL, EXPERIMENT, RELEASE, EXPOSURE):
             session.execute(text(statement))
     return admin
 
@@ -86,6 +91,40 @@ def approved_example(session: Session, **overrides: Any) -> UUID:
     stored: UUID = session.execute(statement, {"key": entry.id}).scalar_one()
     return stored
 
+
+def allocation(session: Session, caller: Caller, agent: str = "tax-advisor", **overrides: Any) -> Allocated:
+    """An experiment's allocation of all of an agent's users: half meet a treatment, half the first version.
+
+    `shares` are those of the variants, the control last; versions "v1" (the control), "v2" and on say
+    `more` when wished.
+    """
+    given = {"shares": (0.5, 0.5), "traffic": 1.0, "ramp": 1.0, "at": datetime.now(UTC)} | overrides
+    shares, more = given.pop("shares"), given.pop("more", "")
+    treatments = ["treatment", *(f"treatment_{number}" for number in range(2, len(shares)))]
+    names = [*treatments[: len(shares) - 1], "control"]
+    texts = {name: Prompt.from_text(f"Answer as {name}.{more}") for name in ["control", *names[:-1]]}
+    made = {
+        name: versions.save_or_find(session, caller, agent, prompt, reason="to compare")[0].id
+        for name, prompt in texts.items()
+    }
+    wish = {"agent": agent, "name": f"Experiment {uuid4().hex[:6]}"}
+    experiment = session.execute(text(AN_EXPERIMENT), wish).one()
+    opened = allocations.open_allocation(
+        session,
+        agent_id=experiment.agent_id,
+        kind=AllocationKind.COMPARISON,
+        variants=[Variant(name, made[name], share) for name, share in zip(names, shares, strict=True)],
+        experiment_id=experiment.id,
+        **given,
+    )
+    return allocations.by_id(session, opened)
+
+
+AN_EXPERIMENT = """
+INSERT INTO learning_experiments (agent_id, name, design, created_by)
+SELECT id, :name, '{}', 'ada' FROM agents WHERE key = :agent
+RETURNING id, agent_id
+"""
 
 EXAMPLE = """
 INSERT INTO learning_examples (agent_id, key, example_type, source, input_text, expected_output)
@@ -172,4 +211,46 @@ called AS (
     SELECT 'hash', id, 'task', 'http://127.0.0.1:1/v1', 'small', '{}', 1, 10, 0 FROM training_runs
 )
 INSERT INTO model_assignments (role, model_id) SELECT 'task', id FROM model
+"""
+
+EXPERIMENT = """
+WITH experiment AS (
+    INSERT INTO learning_experiments (agent_id, name, design, run_id, created_by)
+    SELECT agent_id, 'Shorter answers', '{}', id, 'ada' FROM training_runs LIMIT 1
+    RETURNING id
+)
+INSERT INTO experiment_looks (experiment_id, number, at, result) SELECT id, 1, now(), '{}' FROM experiment
+"""
+
+RELEASE = """
+WITH release AS (
+    INSERT INTO releases
+        (agent_id, number, version_id, experiment_id, run_id, status, policy, reason, created_by)
+    SELECT experiment.agent_id, 1, version.id, experiment.id, run_id, 'rolling_out', '{}', 'Better', 'ada'
+    FROM learning_experiments AS experiment, prompt_versions AS version LIMIT 1
+    RETURNING id
+),
+event AS (
+    INSERT INTO release_events (release_id, at, kind, actor, details)
+    SELECT id, now(), 'started', 'ada', '{}' FROM release
+)
+INSERT INTO release_impacts (release_id, measured_at, figures) SELECT id, now(), '{}' FROM release
+"""
+
+EXPOSURE = """
+WITH allocation AS (
+    INSERT INTO allocations (agent_id, kind, experiment_id, salt, first_bucket, end_bucket, ramp, started_at)
+    SELECT agent_id, 'comparison', id, 'salt', 0, 10000, 1, now() FROM learning_experiments LIMIT 1
+    RETURNING id
+),
+variant AS (
+    INSERT INTO allocation_variants (allocation_id, variant, position, version_id, share)
+    SELECT allocation.id, 'control', 1, version.id, 1 FROM allocation, prompt_versions AS version LIMIT 1
+),
+phase AS (
+    INSERT INTO allocation_phases (allocation_id, number, ramp, started_at)
+    SELECT id, 1, 1, now() FROM allocation
+)
+INSERT INTO exposures (allocation_id, user_id, variant, phase, first_at)
+SELECT id, 'user', 'control', 1, now() FROM allocation
 """

@@ -17,7 +17,19 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from learning_core import perimeter
-from learning_core.api import datasets, docs, feedback, optimization, problems, prompts, review, widget
+from learning_core.api import (
+    datasets,
+    docs,
+    experiments,
+    feedback,
+    impact,
+    optimization,
+    problems,
+    prompts,
+    releases,
+    review,
+    widget,
+)
 from learning_core.db import migrate, shared_session
 from learning_core.feedback.intake import intake
 
@@ -72,6 +84,9 @@ api.include_router(review.router)
 api.include_router(datasets.router)
 api.include_router(prompts.router)
 api.include_router(optimization.router)
+api.include_router(experiments.router)
+api.include_router(releases.router)
+api.include_router(impact.router)
 api.include_router(widget.router)
 api.include_router(docs.router)
 

@@ -93,6 +93,26 @@ async def engineer(known: Annotated[Caller, Depends(caller)]) -> Caller:
     return known
 
 
+async def experimenter(known: Annotated[Caller, Depends(caller)]) -> Caller:
+    """Return who calls, if they may decide by experiments which prompt users meet.
+
+    Raises:
+        NotPermitted: the key's role may not experiment.
+    """
+    require(known, "experiment")
+    return known
+
+
+async def releaser(known: Annotated[Caller, Depends(caller)]) -> Caller:
+    """Return who calls, if they may send prompt versions to users and take them back.
+
+    Raises:
+        NotPermitted: the key's role may not release.
+    """
+    require(known, "release")
+    return known
+
+
 def _look_up(key: str) -> Caller:
     with reading_session(organization_of_key(key)) as session:
         return verify_key(session, key)
@@ -102,3 +122,5 @@ Reader = Annotated[Caller, Depends(caller)]
 Reporter = Annotated[Caller, Depends(reporter)]
 Reviewer = Annotated[Caller, Depends(reviewer)]
 Engineer = Annotated[Caller, Depends(engineer)]
+Experimenter = Annotated[Caller, Depends(experimenter)]
+Releaser = Annotated[Caller, Depends(releaser)]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import to_json
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
-from learning_core.api import problems
+from learning_core.access import Caller
+from learning_core.api import problems, recent
 from learning_core.api.callers import Engineer, Reader
 from learning_core.api.feedback import AgentKey, require_agent
 from learning_core.db import in_transaction, reading_session
@@ -19,6 +24,7 @@ from learning_core.llm.templates import LONGEST, Prompt, Speaker
 from learning_core.prompts import history, versions
 from learning_core.prompts.history import PRODUCTION, Version
 from learning_core.prompts.versions import LONGEST_KEY, LONGEST_REASON
+from learning_core.releases.routing import Route
 
 router = APIRouter(prefix="/learning", tags=["prompts"])
 
@@ -102,8 +108,14 @@ class PromptOut(BaseModel):
     variables: list[str] = Field(description="What to fill in, such as input for {{input}}")
     content_hash: str
     created_at: datetime
-    variant: str | None = Field(default=None, description="Which variant of an experiment this is")
-    experiment_id: str | None = None
+    variant: str | None = Field(
+        default=None, description="What the user meets, where an experiment or a release assigns it"
+    )
+    assignment: str | None = Field(
+        default=None, description="Report it with user_id and each execution, or they count for no variant"
+    )
+    experiment_id: UUID | None = None
+    release_id: UUID | None = None
 
 
 class VersionOut(BaseModel):
@@ -162,6 +174,7 @@ def label_prompt(
         caller.organization_id,
         lambda session: versions.label(session, caller, agent_id, label, entry.version),
     )
+    recent.forget_routes(caller.organization_id, agent_id)
     return LabelOut(agent_id=agent_id, label=label, version=version.key, number=version.number)
 
 
@@ -173,29 +186,33 @@ def label_prompt(
         **problems.responses(401, 404, 422, 503),
     },
 )
-def prompt(
+async def prompt(
     agent_id: AgentKey,
     caller: Reader,
-    response: Response,
     label: Annotated[Key | None, Query(description="Without it and version: production.")] = None,
     version: Annotated[Key | None, Query(description="A version's key, or its number.")] = None,
+    user_id: Annotated[
+        Key | None, Query(description="Who will read the answer: they may be in an experiment or a release.")
+    ] = None,
     if_none_match: Annotated[str | None, Header(description="The ETag of the answer you have.")] = None,
-) -> PromptOut | Response:
-    """Return the prompt that an agent uses: the version behind a label, or a certain version.
+) -> Response:
+    """Return the prompt that an agent uses: for a user, behind a label, or a certain version.
 
     Keep the answer and its ETag: as long as nothing changes, a request with If-None-Match gets a 304, and
-    when there is no answer at all the one you have is still good.
+    when there is no answer at all the one you have is still good. What a user gets is decided from what was
+    in force at most half a second ago.
     """
     if label and version:
         raise InvalidInput("Ask for a label or for a version, not for both.", field="label")
     name = None if version else label or PRODUCTION
-    with reading_session(caller.organization_id) as session:
-        found = _asked_for(session, agent_id, name, version)
-    headers = {"ETag": f'"{found.content_hash}"', "Cache-Control": "private, no-cache"}
-    if _has(if_none_match, found.content_hash):
-        return Response(status_code=304, headers=headers)
-    response.headers.update(headers)
-    return _shown(found, name)
+    if user_id is None:
+        found = await run_in_threadpool(_asked_for, caller, agent_id, name, version)
+        return _answer(found, Route(found.id, found.key), name, if_none_match)
+    if name != PRODUCTION:
+        raise InvalidInput("What a user gets is assigned: ask without label and version.", field="user_id")
+    route = (await recent.routing_table(caller.organization_id, agent_id)).route(user_id)
+    found = await recent.version(caller.organization_id, route.version_id)
+    return _answer(found, route, None if route.assignment else name, if_none_match)
 
 
 @router.post(
@@ -226,15 +243,35 @@ def save_prompt(agent_id: AgentKey, entry: PromptEntry, caller: Engineer, respon
     return _shown(version, None)
 
 
-def _asked_for(session: Session, agent: str, label: str | None, version: str | None) -> Version:
-    if label:
-        return history.labelled(session, agent, label)
-    return history.find(session, agent, version or "")
+def _asked_for(caller: Caller, agent: str, label: str | None, version: str | None) -> Version:
+    with reading_session(caller.organization_id) as session:
+        if label:
+            return history.labelled(session, agent, label)
+        return history.find(session, agent, version or "")
 
 
-def _has(if_none_match: str | None, content_hash: str) -> bool:
-    held = [tag.strip().removeprefix("W/").strip('"') for tag in (if_none_match or "").split(",")]
-    return content_hash in held or held == ["*"]
+def _answer(version: Version, route: Route, label: str | None, if_none_match: str | None) -> Response:
+    tag = f"{version.content_hash}.{route.assignment}" if route.assignment else version.content_hash
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
+    if _has(if_none_match, tag):
+        return Response(status_code=304, headers=headers)
+    told = {"label": label} | {name: getattr(route, name) for name in ASSIGNED}
+    body = b"%b,%b" % (_begun(version), to_json(told)[1:])
+    return Response(body, media_type="application/json", headers=headers)
+
+
+ASSIGNED = ("variant", "assignment", "experiment_id", "release_id")
+
+
+@lru_cache(maxsize=200)
+def _begun(version: Version) -> bytes:
+    """Return what an answer says of a version to everybody, as JSON that is to be continued."""
+    return _shown(version, None).model_dump_json(exclude={"label", *ASSIGNED})[:-1].encode()
+
+
+def _has(if_none_match: str | None, tag: str) -> bool:
+    held = [known.strip().removeprefix("W/").strip('"') for known in (if_none_match or "").split(",")]
+    return tag in held or held == ["*"]
 
 
 def _shown(version: Version, label: str | None) -> PromptOut:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from learning_core import db
-from learning_core.cli import files, keys, optimizing, prompts
+from learning_core.cli import experimenting, files, keys, optimizing, prompts, releasing
 from learning_core.errors import LearningError, Unavailable
 
 app = typer.Typer(
@@ -22,7 +22,12 @@ app.add_typer(keys.app, name="key")
 app.add_typer(files.import_app, name="import")
 app.add_typer(files.export_app, name="export")
 app.add_typer(prompts.app, name="prompt")
+app.add_typer(experimenting.app, name="simulate")
 app.command("optimize")(optimizing.optimize)
+app.command("releases")(releasing.releases)
+app.command("approve")(releasing.approve)
+app.command("promote")(releasing.promote)
+app.command("roll-back")(releasing.roll_back)
 
 EXIT_CODE_OF_AN_ERROR = 2
 

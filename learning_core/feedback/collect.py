@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from learning_core.errors import NotFound
-from learning_core.feedback import examples, rollup
+from learning_core.feedback import examples, exposures, rollup
 from learning_core.feedback.entries import FeedbackEntry, Source
 from learning_core.feedback.executions import Outcome, Status, as_json_array, register_agents
 
@@ -31,10 +31,10 @@ def collect(session: Session, entries: Sequence[FeedbackEntry], source: Source) 
     outcomes: list[Outcome] = []
     for part in _parts(keyed):
         wave = _last_of_each(part)
-        written = _write(session, wave, source)
-        if late := {key: entry for key, entry in wave.items() if key not in written}:
-            _make_room(session, list(late.values()))
-            written |= _write(session, late, source, may_be_unsettled=True)
+        written, unsettled = _write(session, wave, source)
+        if unsettled:
+            _make_room(session, [wave[key] for key in unsettled])
+            written, _ = _write(session, wave, source, may_be_unsettled=True)
         outcomes += [Outcome(key, written.get(key, Status.CONFLICT)) for key, _ in part]
     return outcomes
 
@@ -87,8 +87,14 @@ def _last_of_each(part: Sequence[Keyed]) -> dict[str, FeedbackEntry]:
 
 def _write(
     session: Session, wave: dict[str, FeedbackEntry], source: Source, *, may_be_unsettled: bool = False
-) -> dict[str, Status]:
-    """Write the entries whose execution is known, and settled: reported with prompt version and output."""
+) -> tuple[dict[str, Status], list[str]]:
+    """Write all entries if each one's execution is settled: reported with prompt version and output.
+
+    Else write none, so that nobody waits for counts that wait for an execution.
+
+    Returns:
+        What became of those that were written, and the keys of those whose execution is not settled.
+    """
     parameters = {
         "keys": list(wave),
         "entries": as_json_array(list(wave.values())),
@@ -100,7 +106,7 @@ def _write(
     written = dict.fromkeys(wave, Status.CREATED) | dict.fromkeys(done.changed, Status.UPDATED)
     for key in done.unwritten:
         del written[key]
-    return written
+    return written, done.unsettled
 
 
 def _make_room(session: Session, entries: Sequence[FeedbackEntry]) -> None:
@@ -128,9 +134,10 @@ ON CONFLICT (organization_id, key) DO NOTHING
 HOLD_EXECUTIONS = text("SELECT id FROM executions WHERE key = ANY(:keys) ORDER BY key FOR SHARE")
 
 WRITE = text(f"""
-WITH incoming AS (
-    SELECT entry.*, known.id AS execution, known.agent_id AS agent,
-           coalesce(known.prompt_version, '') AS prompt_version
+WITH found AS (
+    SELECT entry.*, known.id AS execution, known.agent_id AS agent, known.exposure_id,
+           coalesce(known.prompt_version, '') AS prompt_version,
+           known.prompt_version IS NOT NULL AND known.output_text IS NOT NULL AS is_settled
     FROM ROWS FROM (
         unnest(CAST(:keys AS text[])),
         jsonb_to_recordset(CAST(:entries AS jsonb)) AS (
@@ -139,20 +146,24 @@ WITH incoming AS (
             created_at timestamptz
         )
     ) AS entry (key)
-    JOIN agents ON agents.key = entry.agent_id
-    JOIN executions AS known ON known.key = entry.execution_id AND known.agent_id = agents.id
-    WHERE :may_be_unsettled OR (known.prompt_version IS NOT NULL AND known.output_text IS NOT NULL)
+    LEFT JOIN agents ON agents.key = entry.agent_id
+    LEFT JOIN executions AS known ON known.key = entry.execution_id AND known.agent_id = agents.id
+),
+incoming AS (
+    SELECT * FROM found
+    WHERE execution IS NOT NULL AND (:may_be_unsettled OR (SELECT bool_and(is_settled) FROM found))
 ),
 written AS (
     INSERT INTO agent_feedback AS known (
         key, agent_id, execution_id, prompt_version, user_id, feedback_type, rating, accuracy, helpfulness,
-        clarity, completeness, issue_categories, feedback_text, correction_text, source, created_at
+        clarity, completeness, issue_categories, feedback_text, correction_text, source, created_at,
+        exposure_id
     )
     SELECT key, agent, execution, prompt_version, user_id, feedback_type, rating,
            CAST(dimensions ->> 'accuracy' AS int2), CAST(dimensions ->> 'helpfulness' AS int2),
            CAST(dimensions ->> 'clarity' AS int2), CAST(dimensions ->> 'completeness' AS int2),
            issue_categories, nullif(feedback_text, ''), nullif(correction_text, ''), :source,
-           coalesce(created_at, now())
+           coalesce(created_at, now()), exposure_id
     FROM incoming
     ORDER BY key
     ON CONFLICT (organization_id, key) DO UPDATE SET
@@ -163,19 +174,21 @@ written AS (
         feedback_text = excluded.feedback_text, correction_text = excluded.correction_text,
         created_at = CASE WHEN excluded.created_at = excluded.received_at  -- none was given
                           THEN known.created_at ELSE excluded.created_at END,
-        updated_at = now(), withdrawn_at = NULL
+        updated_at = now(), withdrawn_at = NULL, exposure_id = excluded.exposure_id
     WHERE known.execution_id = excluded.execution_id
     RETURNING old AS before, new AS after
 ),
-{rollup.folded(rollup.FEEDBACK)}
+{rollup.folded(rollup.FEEDBACK)},
+{exposures.folded(exposures.FEEDBACK)}
 SELECT ARRAY(SELECT unnest(CAST(:keys AS text[])) EXCEPT SELECT (after).key FROM written) AS unwritten,
+       ARRAY(SELECT key FROM found WHERE NOT is_settled) AS unsettled,
        ARRAY(SELECT (after).key FROM written WHERE (before).id IS NOT NULL) AS changed,
        ARRAY(SELECT (after).id FROM written
              WHERE (before).id IS NOT NULL OR (after).correction_text IS NOT NULL
                 OR (after).feedback_type = 'report_issue'
                 OR ((after).rating >= :positive_rating
                     AND abs(hashtextextended((after).key, 0) % 10000) < 10000 * :sample_share)) AS may_teach
-""")  # noqa: S608 - the roll-up's part is made of constants
+""")  # noqa: S608 - what is folded is made of constants
 
 WITHDRAW = text(f"""
 WITH written AS (
@@ -183,6 +196,7 @@ WITH written AS (
     WHERE key = :key AND withdrawn_at IS NULL
     RETURNING old AS before, new AS after
 ),
-{rollup.folded(rollup.FEEDBACK)}
+{rollup.folded(rollup.FEEDBACK)},
+{exposures.folded(exposures.FEEDBACK)}
 SELECT (after).id AS id FROM written
-""")  # noqa: S608 - the roll-up's part is made of constants
+""")  # noqa: S608 - what is folded is made of constants

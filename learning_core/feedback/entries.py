@@ -31,6 +31,9 @@ CLOCK_SKEW = timedelta(minutes=5)
 WITHOUT_NUL = r"^[^\x00]*$"
 """What every text has to match: no database text can hold the NUL character."""
 
+ASSIGNMENT = r"^[0-9a-f]{32}\.[a-z0-9_]{1,40}$"
+"""An allocation's id and the variant that a user met."""
+
 
 def _plausible(moment: datetime) -> datetime:
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -48,6 +51,11 @@ Text = Annotated[str, StringConstraints(max_length=20_000, pattern=WITHOUT_NUL)]
 LongText = Annotated[str, StringConstraints(max_length=500_000, pattern=WITHOUT_NUL)]
 Moment = Annotated[datetime, AfterValidator(_plausible)]
 Stars = Annotated[int, Field(ge=1, le=5)]
+Assignment = Annotated[
+    str,
+    StringConstraints(pattern=ASSIGNMENT),
+    Field(description="What the answer with the prompt said under this name; counts with user_id only."),
+]
 
 
 class Dimensions(BaseModel):
@@ -112,6 +120,14 @@ class ExecutionEntry(BaseModel):
     cost_usd: Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=8)] | None = None
     error: Text | None = None
     created_at: Moment | None = None
+    assignment: Assignment | None = None
+    score: (
+        Annotated[
+            float,
+            Field(ge=0, le=1, allow_inf_nan=False, description="What an evaluator said of the answer, 0-1."),
+        ]
+        | None
+    ) = None
 
 
 Source = Literal["api", "widget", "import", "page", "demo"]
@@ -127,6 +143,8 @@ def describe_first_error(error: ValidationError) -> str:
 
 def describe(error: Mapping[str, Any]) -> str:
     """Put one of pydantic's errors into a reader's words."""
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == ASSIGNMENT:
+        return "is not what was answered with the prompt, such as 0190...5f3a.treatment"
     if error["type"] == "string_pattern_mismatch":
         return "must not contain the NUL character, which no database text can hold"
     return str(error["msg"]).removeprefix("Value error, ")

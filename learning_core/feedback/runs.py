@@ -1,14 +1,18 @@
-"""Background runs of the feedback step: the nightly proof that the roll-ups equal the rows."""
+"""Background runs of the feedback step: the nightly proof that all counts equal the rows."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from learning_core import access, throttle
 from learning_core.access import Caller
 from learning_core.db import organization_session, shared_session
-from learning_core.feedback import rollup
+from learning_core.feedback import exposures, rollup
 from learning_core.jobs import defer, queue
 from learning_core.schema import Role
 
@@ -27,10 +31,18 @@ def verify_all(timestamp: int) -> None:
 
 @queue.task(name="feedback.verify")
 def verify(organization_id: str) -> None:
-    """Compare an organisation's roll-ups with a recount; mend what differs and put it on record."""
+    """Compare an organisation's counts with a recount; mend what differs and put it on record."""
     watchman = Caller(UUID(organization_id), "nightly verification", Role.ADMIN)
-    for roll_up in (rollup.FEEDBACK, rollup.EXECUTIONS):
+    for table, mend in MENDED.items():
         with organization_session(watchman.organization_id) as session:
-            if wrong := rollup.mend(session, roll_up):
-                log.error("%s: %d rows of %s were wrong", organization_id, wrong, roll_up.table)
-                access.audit(session, watchman, "rollup.rebuilt", roll_up.table, rows=wrong)
+            if wrong := mend(session):
+                log.error("%s: %d rows of %s were wrong", organization_id, wrong, table)
+                access.audit(session, watchman, "rollup.rebuilt", table, rows=wrong)
+
+
+MENDED: dict[str, Callable[[Session], int]] = {
+    **{each.table: partial(rollup.mend, roll_up=each) for each in (rollup.FEEDBACK, rollup.EXECUTIONS)},
+    "agent_feedback": exposures.link,
+    "exposures": exposures.mend,
+}
+"""Table -> what mends it and returns how many of its rows were wrong."""

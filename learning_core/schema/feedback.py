@@ -80,7 +80,11 @@ class Agent(Identified, Base):
 
 
 class Execution(Identified, Base):
-    """One request to an agent. Without reported_at it is only known from feedback that came first."""
+    """One request to an agent. Without reported_at it is only known from feedback that came first.
+
+    `exposure_id` says which user of which experiment or release it was served to, `score` (0-1) what an
+    evaluator said of the answer.
+    """
 
     __tablename__ = "executions"
 
@@ -97,12 +101,28 @@ class Execution(Identified, Base):
     cost_usd: Mapped[Decimal | None] = mapped_column(Numeric(14, 8))
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     reported_at: Mapped[datetime | None]
+    exposure_id: Mapped[UUID | None]
+    score: Mapped[float | None]
 
-    __table_args__ = (UniqueConstraint("organization_id", "key"), reference("agent_id", "agents"))
+    __table_args__ = (
+        UniqueConstraint("organization_id", "key"),
+        reference("agent_id", "agents"),
+        reference("exposure_id", "exposures"),
+        CheckConstraint("score BETWEEN 0 AND 1", name="score"),
+        Index(
+            "executions_exposure_index",
+            "organization_id",
+            "exposure_id",
+            postgresql_where=text("exposure_id IS NOT NULL"),
+        ),
+    )
 
 
 class Feedback(Identified, Base):
-    """One person's reaction to one execution. A withdrawn row stays, and is counted nowhere."""
+    """One person's reaction to one execution. A withdrawn row stays, and is counted nowhere.
+
+    `prompt_version` and `exposure_id` are the execution's.
+    """
 
     __tablename__ = "agent_feedback"
 
@@ -125,6 +145,7 @@ class Feedback(Identified, Base):
     received_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
+    exposure_id: Mapped[UUID | None]
 
     __table_args__ = (
         UniqueConstraint("organization_id", "key"),

@@ -52,7 +52,9 @@ def test_an_agent_is_told_what_is_in_production(as_role, two):
         "variables": ["input"],
         "content_hash": hashed,
         "variant": None,
+        "assignment": None,
         "experiment_id": None,
+        "release_id": None,
     }
 
 

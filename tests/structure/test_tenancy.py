@@ -21,7 +21,15 @@ from tests.factories import execution, feedback, populate
 
 TABLES = [table.name for table in Base.metadata.sorted_tables if "organization_id" in table.columns]
 APPEND_ONLY = ["audit_log"]
-FROZEN = ["training_datasets", "dataset_examples", "dataset_uses", "prompt_versions", "evaluators"]
+FROZEN = [
+    "training_datasets",
+    "dataset_examples",
+    "dataset_uses",
+    "prompt_versions",
+    "evaluators",
+    "experiment_looks",
+    "release_events",
+]
 KEPT = [*FROZEN, "expert_annotations"]
 """What goes with its organisation and not before."""
 CHANGEABLE = [name for name in TABLES if name not in APPEND_ONLY + FROZEN]
@@ -155,8 +163,19 @@ INSERTS = {
         INSERT INTO evaluators (agent_id, number, checks, gate, created_by)
         VALUES (:foreign, 2, '[]', '{}', 'mallory')
     """,
+    ("experiment_looks", "experiment_id"): """
+        INSERT INTO experiment_looks (experiment_id, number, at, result) VALUES (:foreign, 2, now(), '{}')
+    """,
+    ("release_events", "release_id"): """
+        INSERT INTO release_events (release_id, at, kind, actor, details)
+        VALUES (:foreign, now(), 'started', 'mallory', '{}')
+    """,
+    ("allocations", "release_id"): """
+        INSERT INTO allocations (agent_id, kind, release_id, salt, first_bucket, end_bucket, ramp, started_at)
+        SELECT id, 'canary', :foreign, 'salt', 0, 10000, 1, now() FROM agents
+    """,
 }
-"""What cannot be updated can still be inserted."""
+"""What cannot be updated, or only with something else, can still be inserted."""
 
 
 # ---------------------------------------------------------------- what nobody changes, not even their own
@@ -211,6 +230,10 @@ RATING = {"id": "their-f1", **THEIR_EXECUTION, "feedback_type": "star_rating", "
 THUMBS_DOWN = {**THEIR_EXECUTION, "feedback_type": "thumbs_down"}
 THEIR_EXAMPLE = "01900000-0000-7000-8000-000000000000"
 THEIR_RUN = "01900000-0000-7000-8000-000000000001"
+THEIR_EXPERIMENT = "01900000-0000-7000-8000-000000000002"
+THEIR_RELEASE = "01900000-0000-7000-8000-000000000003"
+THEIR_ALLOCATION = "01900000-0000-7000-8000-0000000000aa"
+THEIR_ASSIGNMENT = f"{THEIR_ALLOCATION.replace('-', '')}.control"
 ABOUT_THE_OTHER = [
     ("POST", "feedback", RATING, 201),
     ("POST", "feedback/batch", [RATING], 201),
@@ -227,7 +250,9 @@ ABOUT_THE_OTHER = [
     ("POST", "annotations", {"example_id": THEIR_EXAMPLE, "notes": "Read by me."}, 404),
     ("POST", "demonstrations", {"agent_id": "their-agent", "task": "Spy.", "final_output": "Seen."}, 201),
     ("GET", "datasets/their-agent", None, 404),
+    ("POST", "executions", THEIR_EXECUTION | {"user_id": "user", "assignment": THEIR_ASSIGNMENT}, 201),
     ("GET", "prompts/their-agent", None, 404),
+    ("GET", "prompts/their-agent?user_id=user", None, 404),
     ("GET", "prompts/their-agent/versions", None, 404),
     ("POST", "prompts/their-agent", {"text": "Obey me.", "reason": "to try"}, 201),
     ("PUT", "prompts/their-agent/labels/their-label", {"version": "v1"}, 404),
@@ -236,6 +261,27 @@ ABOUT_THE_OTHER = [
     ("POST", f"runs/{THEIR_RUN}/cancel", None, 404),
     ("POST", f"runs/{THEIR_RUN}/pause", None, 404),
     ("POST", f"runs/{THEIR_RUN}/resume", None, 404),
+    ("GET", "experiments", None, 200),
+    ("GET", "experiments?agent_id=their-agent", None, 404),
+    ("POST", "experiments", {"agent_id": "their-agent", "name": "Spy", "treatments": ["v1"]}, 404),
+    ("POST", "experiments", {"run_id": THEIR_RUN, "candidate": 1}, 404),
+    ("GET", f"experiments/{THEIR_EXPERIMENT}", None, 404),
+    ("GET", f"experiments/{THEIR_EXPERIMENT}/looks", None, 404),
+    ("POST", f"experiments/{THEIR_EXPERIMENT}/start", None, 404),
+    ("POST", f"experiments/{THEIR_EXPERIMENT}/pause", None, 404),
+    ("POST", f"experiments/{THEIR_EXPERIMENT}/resume", None, 404),
+    ("POST", f"experiments/{THEIR_EXPERIMENT}/complete", {"decision": "rollback", "reason": "Mine."}, 404),
+    ("POST", f"experiments/{THEIR_EXPERIMENT}/cancel", {"reason": "Mine."}, 404),
+    ("GET", "releases", None, 200),
+    ("GET", "releases?agent_id=their-agent", None, 404),
+    ("POST", "releases", {"agent_id": "their-agent", "version": "v1", "reason": "Mine."}, 404),
+    ("GET", f"releases/{THEIR_RELEASE}", None, 404),
+    ("POST", f"releases/{THEIR_RELEASE}/hold", {"reason": "Mine."}, 404),
+    ("POST", f"releases/{THEIR_RELEASE}/go-on", None, 404),
+    ("POST", f"releases/{THEIR_RELEASE}/roll-back", {"reason": "Mine."}, 404),
+    ("POST", f"releases/{THEIR_RELEASE}/cancel", {"reason": "Mine."}, 404),
+    ("GET", f"releases/{THEIR_RELEASE}/impact", None, 404),
+    ("GET", "feedback/their-f1/impact", None, 404),
 ]
 """Method, path and body of an attempt, and its answer."""
 
@@ -249,6 +295,9 @@ def theirs(other_organization):
         collect(session, [feedback(id="their-f1", **THEIR_EXECUTION, rating=5)], "api")
         session.execute(text(THEIR_EXAMPLES), {"id": THEIR_EXAMPLE})
         session.execute(text(THEIR_RUNS), {"id": THEIR_RUN})
+        session.execute(text(THEIR_EXPERIMENTS), {"id": THEIR_EXPERIMENT})
+        session.execute(text(THEIR_RELEASES), {"id": THEIR_RELEASE})
+        session.execute(text(THEIR_ALLOCATIONS), {"id": THEIR_ALLOCATION, "experiment": THEIR_EXPERIMENT})
     return other_organization
 
 
@@ -264,6 +313,32 @@ SELECT :id, 'prompt_optimization', id, '{}', 'ada' FROM agents WHERE key = 'thei
 """
 
 
+THEIR_EXPERIMENTS = """
+INSERT INTO learning_experiments (id, agent_id, name, design, created_by)
+SELECT :id, id, 'Shorter', '{}', 'ada' FROM agents WHERE key = 'their-agent'
+"""
+
+
+THEIR_RELEASES = """
+INSERT INTO releases (id, agent_id, number, version_id, status, policy, reason, created_by)
+SELECT :id, agents.id, 1, version.id, 'rolling_out', '{}', 'Better', 'ada'
+FROM agents, prompt_versions AS version WHERE agents.key = 'their-agent' LIMIT 1
+"""
+
+
+THEIR_ALLOCATIONS = """
+WITH allocation AS (
+    INSERT INTO allocations
+        (id, agent_id, kind, experiment_id, salt, first_bucket, end_bucket, ramp, started_at)
+    SELECT :id, agent_id, 'comparison', id, 'salt', 0, 10000, 1, now()
+    FROM learning_experiments WHERE id = :experiment
+    RETURNING id
+)
+INSERT INTO allocation_variants (allocation_id, variant, position, version_id, share)
+SELECT allocation.id, 'control', 1, version.id, 1 FROM allocation, prompt_versions AS version LIMIT 1
+"""
+
+
 @pytest.mark.parametrize(("method", "path", "body", "status"), ABOUT_THE_OTHER)
 def test_a_key_reaches_nothing_of_another_organisation(as_role, theirs, method, path, body, status):
     before = everything(theirs)
@@ -272,6 +347,8 @@ def test_a_key_reaches_nothing_of_another_organisation(as_role, theirs, method, 
     if path == "stats":
         assert answer.json()["agents"] == []
         assert answer.json()["overall"]["feedback_count"] == 0
+    elif path in ("experiments", "releases") and method == "GET":
+        assert answer.json() == {path: []}
     elif path.startswith("annotations/queue") and method == "GET":
         assert answer.json() == {"items": []}
     assert everything(theirs) == before
@@ -292,7 +369,9 @@ def test_the_attempts_cover_every_route_that_takes_a_key(client):
             .replace("their-agent", "{agent_id}")
             .replace("their-f1", "{feedback_id}")
             .replace("their-label", "{label}")
-            .replace(THEIR_RUN, "{run_id}"),
+            .replace(THEIR_RUN, "{run_id}")
+            .replace(THEIR_EXPERIMENT, "{experiment_id}")
+            .replace(THEIR_RELEASE, "{release_id}"),
         )
         for method, path, _, _ in ABOUT_THE_OTHER
     }

@@ -1,0 +1,1 @@
+"""The statistics of experiments: numbers in, numbers out, whatever they are of."""
