@@ -21,6 +21,8 @@ PAGES = [
     (st.Page("demonstrations.py", title="Demonstrations", url_path="demonstrations"), "read"),
     (st.Page("datasets.py", title="Datasets", url_path="datasets"), "read"),
     (st.Page("prompts.py", title="Prompts", url_path="prompts"), "read"),
+    (st.Page("experiments.py", title="Experiments", url_path="experiments"), "read"),
+    (st.Page("releases.py", title="Releases", url_path="releases"), "read"),
     (st.Page("admin.py", title="Administration", url_path="admin"), "administer"),
 ]
 

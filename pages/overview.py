@@ -4,7 +4,8 @@ from learning_core.feedback.queries import Window
 from learning_core.feedback.trends import Standout
 from learning_core.schema import ExampleType
 from learning_core.settings import settings
-from pages.components import cards, first_steps, frames, session, tables, widgets
+from pages.components import cards, first_steps, frames, frames_releases, session, tables, widgets
+from pages.components.releases import effects
 from pages.components.texts import EXAMPLE_NAMES, count, percent, plain, stars
 
 user = session.require_user()
@@ -102,6 +103,10 @@ with right, widgets.card("Days that stand out"):
     st.caption("Worse than usual for that agent, beyond chance." if standouts else "None in this window.")
     for standout in standouts:
         show_standout(standout)
+
+if releases := frames_releases.latest_releases(user.organization_id, effects.LATEST):
+    with widgets.card("What learning changed"):
+        effects.show_latest(releases)
 
 st.header("Agents", anchor=False)
 st.caption("Most feedback first. Choose a row for the agent's feedback.")

@@ -12,7 +12,8 @@ from learning_core import db
 from learning_core.review import gold
 from learning_core.review.trace import Trace
 from learning_core.schema import Decision, ExampleStatus, ExampleType, IssueCategory
-from pages.components import frames, texts, timeline, widgets
+from pages.components import frames, frames_releases, texts, timeline, widgets
+from pages.components.releases import effects
 from pages.components.session import User
 from pages.components.texts import DECISION_NAMES, EXAMPLE_NAMES, ISSUE_NAMES, STATUS_NAMES, plain
 
@@ -38,6 +39,7 @@ def show(user: User, example_id: str) -> None:
         return
     _show_standing(user, found.example)
     show_texts(found.example, found.example.approved_output)
+    _show_impact(user, found.example)
     timeline.show(found, versions)
 
 
@@ -80,6 +82,19 @@ def _offer_gold(user: User, example: Any) -> None:
         "decisions are measured by it. Nothing is trained on it meanwhile.",
     ):
         _change(user, gold.make_gold, example.id)
+
+
+def _show_impact(user: User, example: Any) -> None:
+    shipped = frames_releases.shipped(user.organization_id, example.id)
+    if not shipped and example.status != ExampleStatus.APPROVED:
+        return
+    st.header("What it changed", anchor=False)
+    if not shipped:
+        st.caption("No release has learnt from it yet.")
+    is_correction = example.example_type == ExampleType.CORRECTION
+    effects.show_shipped(
+        shipped, example.issue_categories, is_correction=is_correction, rating=example.rating
+    )
 
 
 def _change(user: User, verb: Callable[..., None], example_id: UUID) -> None:

@@ -86,7 +86,7 @@ def test_a_better_prompt_is_found_proven_and_put_into_production(page, product, 
     expect(page.locator("ins").first).to_be_visible()
     page.get_by_role("button", name="Make it a version").click()
     expect(page.get_by_role("heading", name="Version 2 of router")).to_be_visible()
-    page.get_by_role("button", name="Put it into production").click()
+    page.get_by_role("button", name="Put it there at once").click()
     page.get_by_role("button", name="Do it now").click()
     expect(page.get_by_text("production", exact=True)).to_be_visible()
 

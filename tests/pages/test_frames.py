@@ -1,18 +1,33 @@
 import inspect
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
 from uuid import UUID
+
+import pytest
 
 from learning_core import db
 from learning_core.feedback.collect import collect
 from learning_core.feedback.queries import Window
-from pages.components import frames
+from pages.components import frames, frames_experiments, frames_releases
 from tests.factories import feedback
 
+PAGES = Path(__file__).parents[2] / "pages"
 
-def test_every_cached_question_is_kept_apart_by_organisation() -> None:
+
+def test_only_frames_keep_anything() -> None:
+    keeping = {
+        path.name for path in PAGES.rglob("*.py") if re.search(r"cache_(data|resource)", path.read_text())
+    }
+    assert keeping == {"frames.py"}
+
+
+@pytest.mark.parametrize("module", [frames, frames_experiments, frames_releases])
+def test_every_cached_question_is_kept_apart_by_organisation(module: ModuleType) -> None:
     cached = [
-        question for question in vars(frames).values() if hasattr(question, "clear") and callable(question)
+        question for question in vars(module).values() if hasattr(question, "clear") and callable(question)
     ]
     assert len(cached) > 5
     for question in cached:

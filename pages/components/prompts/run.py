@@ -159,14 +159,18 @@ def _offer_version(user: User, told: Run, candidate: Standing, *, primary: bool 
         if st.button(label, key=f"version_{candidate.number}", type="tertiary"):
             go_to(told.agent, version=str(candidate.version))
         return
-    kind = "primary" if primary else "secondary"
-    what = "it" if primary else f"candidate {candidate.number}"
-    if st.button(f"Make {what} a version", key=f"make_{candidate.number}_{primary}", type=kind):
-        with widgets.reporting():
-            with db.organization_session(user.organization_id) as session:
-                made = runs.make_version(session, user.caller, told.id, candidate.number)
-            frames.forget()
-            go_to(told.agent, version=str(made.number))
+    number = candidate.number
+    what = "it" if primary else f"candidate {number}"
+    with st.container(horizontal=True, width="content"):
+        if primary and st.button("Start an experiment with this", key=f"try_{number}", type="primary"):
+            query = {"make": "experiment", "run": str(told.id), "candidate": str(number)}
+            st.switch_page("experiments.py", query_params=query)
+        if st.button(f"Make {what} a version", key=f"make_{number}_{primary}"):
+            with widgets.reporting():
+                with db.organization_session(user.organization_id) as session:
+                    made = runs.make_version(session, user.caller, told.id, number)
+                frames.forget()
+                go_to(told.agent, version=str(made.number))
 
 
 # ---------------------------------------------------------------- an optimization

@@ -13,6 +13,7 @@ from learning_core.prompts import versions
 from learning_core.prompts.history import PRODUCTION, Version
 from pages.components import cards, frames, texts, widgets
 from pages.components.prompts import changes, go_to
+from pages.components.releases import open_form
 from pages.components.session import User
 from pages.components.texts import plain
 
@@ -48,6 +49,9 @@ def show(user: User, agent: str, reference: str) -> None:
 
 def _offer(user: User, found: Version) -> None:
     if user.may("optimize"):
+        if PRODUCTION not in found.labels and st.button("Compare on live traffic", key="compare_live"):
+            query = {"make": "experiment", "agent": found.agent, "version": str(found.number)}
+            st.switch_page("experiments.py", query_params=query)
         if st.button("Score it on a dataset", key="score"):
             go_to(found.agent, make="evaluation", version=str(found.number))
         if st.button("Improve it", key="improve", type="primary"):
@@ -129,9 +133,11 @@ def _show_labels(user: User, found: Version) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if PRODUCTION not in found.labels:
-            with st.popover("Put it into production"):
-                st.text("From the next request on, the agent answers by this version.")
-                if st.button("Do it now", type="primary", key="promote"):
+            if st.button("Put it into production", type="primary", key="release", help=STEP_BY_STEP):
+                open_form(found.agent, found.number)
+            with st.popover("Put it there at once"):
+                st.text("From the next request on everybody gets it, and nothing takes it back by itself.")
+                if st.button("Do it now", key="promote"):
                     set_label(user, found, PRODUCTION)
         for label in found.labels:
             if label != PRODUCTION and st.button(f"Remove {label}", key=f"unlabel_{label}"):
@@ -140,6 +146,9 @@ def _show_labels(user: User, found: Version) -> None:
             name = st.text_input("Label", max_chars=40, placeholder="staging", key="new_label")
             if st.button("Add", key="add_label", type="primary") and name.strip():
                 set_label(user, found, name.strip())
+
+
+STEP_BY_STEP = "As a release: few users first, then more, then all, and back by itself where it hurts."
 
 
 def set_label(user: User, found: Version, label: str) -> None:
