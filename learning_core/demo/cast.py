@@ -16,6 +16,7 @@ class Version(NamedTuple):
         wrong, unsourced, long_winded: Weights of the kinds of flaws: of content, no source, too many words.
         outdated: How much likelier an outdated content is than another flaw of content.
         prompt_tokens: Length of the prompt without the question.
+        failing: Share (0-1) of executions that fail.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Version(NamedTuple):
     long_winded: float
     outdated: float
     prompt_tokens: int
+    failing: float = 0.008
 
 
 class Agent(NamedTuple):
@@ -33,7 +35,7 @@ class Agent(NamedTuple):
 
     Attributes:
         agent_id: Its key.
-        demand: Share (0-1) of all executions.
+        demand: Share (0-1) of the executions of the ninety days; 0 for agents that do not occur in them.
         versions: Its prompt versions, the oldest first.
         latency_ms: Median latency of an answer of 600 characters.
         reactions: Share (0-1) of executions without a flaw on which someone of average outspokenness reacts.
@@ -63,6 +65,59 @@ AGENTS = (
     Agent("audit-assistant", 0.23, _AUDIT_ASSISTANT, latency_ms=3_300, reactions=0.175),
     Agent("bookkeeping-helper", 0.35, _BOOKKEEPING_HELPER, latency_ms=1_400, reactions=0.21),
 )
+
+CLIENT_PORTAL = Agent(
+    "client-portal",
+    demand=0.0,
+    versions=(
+        Version(
+            "v1",
+            0,
+            0.48,
+            wrong=0.35,
+            unsourced=0.0,
+            long_winded=0.65,
+            outdated=1.0,
+            prompt_tokens=600,
+            failing=0.003,
+        ),
+        Version(
+            "v2",
+            4,
+            0.14,
+            wrong=0.70,
+            unsourced=0.0,
+            long_winded=0.30,
+            outdated=1.0,
+            prompt_tokens=650,
+            failing=0.003,
+        ),
+    ),
+    latency_ms=1_900,
+    reactions=0.70,
+)
+LETTER_WRITER = Agent(
+    "letter-writer",
+    demand=0.0,
+    versions=(
+        Version("v1", 0, 0.28, wrong=0.90, unsourced=0.0, long_winded=0.10, outdated=1.0, prompt_tokens=800),
+        Version(
+            "v2",
+            5,
+            0.20,
+            wrong=0.60,
+            unsourced=0.0,
+            long_winded=0.40,
+            outdated=1.0,
+            prompt_tokens=2_400,
+            failing=0.25,
+        ),
+        Version("v3", 20, 0.21, wrong=0.90, unsourced=0.0, long_winded=0.1, outdated=1.0, prompt_tokens=900),
+    ),
+    latency_ms=3_000,
+    reactions=0.60,
+)
+"""Two more, on whose users something is tried out; the days of their versions count from their own start."""
 
 
 class Incident(NamedTuple):

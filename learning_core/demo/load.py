@@ -8,6 +8,7 @@ from itertools import islice
 from learning_core import access
 from learning_core.access import Caller
 from learning_core.db import shared_session
+from learning_core.demo.releasing import release
 from learning_core.demo.reviewing import review
 from learning_core.demo.story import DAYS, tell
 from learning_core.demo.wordings import save_prompts
@@ -20,7 +21,7 @@ from learning_core.schema import Organization, Role
 def create_demo(name: str = "Demo", seed: int = 7) -> Organization:
     """Create an organisation and let the simulated story happen in it, all in one transaction.
 
-    What the firm's experts made of it follows in a worker.
+    What the firm's experts made of it follows in a worker, and what the firm tries out and ships.
 
     Raises:
         Conflict: there is an organisation of that name.
@@ -33,5 +34,6 @@ def create_demo(name: str = "Demo", seed: int = 7) -> Organization:
         while part := list(islice(story, 1_000)):
             record(session, [execution for execution, _ in part])
             collect(session, [entry for _, reactions in part for entry in reactions], "demo")
-        defer(session, review, organization_id=str(organization.id), seed=str(seed))
+        for task in (review, release):
+            defer(session, task, organization_id=str(organization.id), seed=str(seed))
     return organization

@@ -37,9 +37,6 @@ GROWTH = 0.45
 REACTIONS_TO_FLAWS = 2.0
 """How much likelier people react to a flawed or failed answer than to a good one."""
 
-FAILURES = 0.008
-"""Share (0-1) of executions that fail."""
-
 USD_PER_TOKEN_READ, USD_PER_TOKEN_WRITTEN = Decimal("0.0000025"), Decimal("0.00001")
 CHARACTERS_PER_TOKEN = 4
 
@@ -65,7 +62,7 @@ def tell(now: datetime, seed: int = 7) -> Iterator[tuple[ExecutionEntry, tuple[F
         agent = rng.choices(AGENTS, [agent.demand for agent in AGENTS])[0]
         person = rng.choices(people, askers[agent.agent_id])[0]
         conditions = _conditions(agent, moment, (moment - start).days, incident)
-        conversation = _converse(rng, conditions, person, f"demo-{number:05}", moment)
+        conversation = converse(rng, conditions, person, f"demo-{number:05}", moment)
         yield conversation.execution, _reactions(rng, agent, conversation, now)
 
 
@@ -109,9 +106,10 @@ def _conditions(agent: Agent, moment: datetime, day: int, incident: Incident) ->
     return Conditions(agent, version, incident if is_hit else None)
 
 
-def _converse(
+def converse(
     rng: Random, conditions: Conditions, person: Person, execution_id: str, moment: datetime
 ) -> Conversation:
+    """Let a person ask an agent something, and the agent answer as its version does."""
     topic = _topic(rng, conditions)
     flaw = _flaw(rng, conditions, topic)
     figures = Figures(rng, moment, topic.about)
@@ -168,7 +166,7 @@ def _question(rng: Random, person: Person, topic: Topic, figures: Figures) -> st
 
 
 def _error(rng: Random, conditions: Conditions) -> str | None:
-    failures = conditions.incident.failures if conditions.incident else FAILURES
+    failures = conditions.incident.failures if conditions.incident else conditions.version.failing
     return rng.choice(remarks().errors) if rng.random() < failures else None
 
 

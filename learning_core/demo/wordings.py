@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from learning_core.access import Caller
@@ -28,6 +29,7 @@ def save_prompts(session: Session, caller: Caller, start: datetime) -> None:
     """Save the agents' prompt versions as they came about in the story that began at `start`."""
     for agent in AGENTS:
         take_in(session, caller, agent.agent_id, entries(agent, start))
+        session.execute(DATE_LABELS, {"agent": agent.agent_id})
 
 
 def entries(agent: Agent, start: datetime) -> list[VersionEntry]:
@@ -45,3 +47,11 @@ def _entry(told: dict[str, Any], at: datetime) -> VersionEntry:
     messages = Prompt.from_text(told["text"].strip()).told()
     rest = {name: value for name, value in told.items() if name != "text"}
     return VersionEntry(messages=messages, created_at=at, **rest)
+
+
+DATE_LABELS = text("""
+UPDATE prompt_labels SET set_at = version.created_at
+FROM prompt_versions AS version JOIN agents ON agents.id = version.agent_id
+WHERE version.id = version_id AND agents.key = :agent
+""")
+"""Lets an agent's labels have been where they are since their versions were saved."""

@@ -59,3 +59,19 @@ def test_there_is_something_to_learn_from_in_the_last_thirty_days(demo):
     assert looked.current.latency_ms.low < looked.current.latency_ms.value < looked.current.latency_ms.high
     assert any(issue.quotes for issue in looked.evidence().issues)
     assert looked.corrections
+
+
+def test_a_worker_is_asked_to_tell_the_rest(demo):
+    waiting = text("SELECT task_name FROM procrastinate_jobs WHERE args ->> 'organization_id' = :id")
+    with db.shared_session() as session:
+        asked_for = session.execute(waiting, {"id": str(demo.id)}).scalars().all()
+    assert sorted(asked_for) == ["demo.release", "demo.review"]
+
+
+def test_production_has_been_what_it_is_since_that_was_saved(demo):
+    strange = text(
+        "SELECT count(*) FROM prompt_labels JOIN prompt_versions AS v ON v.id = version_id"
+        " WHERE set_at <> v.created_at"
+    )
+    with db.organization_session(demo.id) as session:
+        assert session.execute(strange).scalar_one() == 0
