@@ -17,7 +17,9 @@ from benchmarks.ground import Options
 
 NAMES = (
     "statistics",
+    "exposures",
     "throughput",
+    "assignment",
     "importing",
     "durability",
     "review",
@@ -25,6 +27,8 @@ NAMES = (
     "racing",
     "optimization",
     "kills",
+    "experiments",
+    "guardrails",
     "latency",
     "spending",
     "cold_start",
@@ -55,6 +59,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="name", help=f"of: {', '.join(NAMES)}; without, all")
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run, not how fast")
     parser.add_argument("--clients", type=int, default=64, help="HTTP clients in throughput (default 64)")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=Options._field_defaults["rows"],
+        help="executions of the large experiment in exposures (default %(default)s)",
+    )
     _add_model(parser.add_argument_group("optimization", "a model and a task of your own"))
     parser.add_argument("--findings", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -55,6 +55,8 @@ class Options(NamedTuple):
     """JSONL file of a task of one's own; without, the two generated ones."""
     test: str = ""
     prompt: str = ""
+    rows: int = 10_000_000
+    """How many executions the large experiment of `exposures` has."""
 
 
 # ---------------------------------------------------------------- folder and machine
