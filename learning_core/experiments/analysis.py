@@ -78,7 +78,8 @@ class Traffic:
     """Who came.
 
     Attributes:
-        users: Users by phase and variant, by their first exposure; those who crossed are among them.
+        users: Users by phase and variant, by their first exposure; those who crossed are left out, so that
+            losing those of one variant shows.
         ramps: Share (0-1) of the experiment's users that met a variant, by phase.
         crossed: Users seen in two variants.
         first_at: When the first user came; None before.

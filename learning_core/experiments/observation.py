@@ -180,7 +180,7 @@ SELECT phase.number AS phase, phase.ramp, came.variant, came.users,
        coalesce(came.crossed, 0) AS crossed, came.first_at
 FROM allocation_phases AS phase
 LEFT JOIN (
-    SELECT phase, variant, count(*) AS users,
+    SELECT phase, variant, count(*) FILTER (WHERE NOT crossed) AS users,
            count(*) FILTER (WHERE crossed) AS crossed, min(first_at) AS first_at
     FROM exposures WHERE allocation_id = :allocation
     GROUP BY phase, variant

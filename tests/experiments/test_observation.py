@@ -212,7 +212,7 @@ def test_what_was_known_before_enters_and_without_asking_does_not(bench, allocat
     assert all(each.moments.c == each.moments.cc == 0 for each in without)
 
 
-def test_users_are_told_by_the_phase_and_variant_of_their_first_answer(bench, allocated):
+def test_users_are_told_by_phase_and_variant_and_those_who_crossed_apart(bench, allocated):
     with bench.session() as session:
         _, traffic = observe(session, allocated.id)
         rows = session.execute(text("SELECT variant, phase, crossed, first_at FROM exposures")).all()
@@ -221,7 +221,7 @@ def test_users_are_told_by_the_phase_and_variant_of_their_first_answer(bench, al
     assert traffic.first_at == min(row.first_at for row in rows)
     for phase in (1, 2):
         for variant in ("control", "treatment"):
-            here = [row for row in rows if (row.phase, row.variant) == (phase, variant)]
+            here = [row for row in rows if (row.phase, row.variant, row.crossed) == (phase, variant, False)]
             assert traffic.users[phase][variant] == len(here)
 
 

@@ -220,7 +220,10 @@ def look():
         return [organization.name for organization in access.organizations(session)]
 
 def pid():
-    return (embedded.data_folder() / "postmaster.pid").read_text().split()[0]
+    try:
+        return (embedded.data_folder() / "postmaster.pid").read_text().split()[0]
+    except FileNotFoundError:  # between one server and the next
+        return None
 
 db.migrate()
 with db.shared_session() as session:
