@@ -38,8 +38,8 @@ def show(user: User, known: list[Any], agent: str | None) -> None:
         column_config={
             "State": st.column_config.TextColumn(width=76),
             "Agent": st.column_config.TextColumn(width=105),
-            "Question": st.column_config.TextColumn(width=180),
-            "Verdict": st.column_config.TextColumn("What it says", width=205),
+            "Question": st.column_config.TextColumn(width=155),
+            "Verdict": st.column_config.TextColumn("What it says", width=230),
             "Since": st.column_config.DatetimeColumn(
                 "Since (UTC)", format="YYYY-MM-DD", timezone="UTC", width=92
             ),
