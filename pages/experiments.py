@@ -28,4 +28,12 @@ with widgets.header("Experiments"):
     if agents and user.may("experiment") and st.button("New experiment", type="primary", key="new"):
         go_to(chosen, make="experiment")
 
+if not agents:
+    widgets.show_empty(
+        "No agent has been heard of yet",
+        "Experiments let some users meet another version of an agent's prompt, and say whether they are "
+        "better off. The first feedback, execution or example of an agent brings it in.",
+    )
+    st.stop()
+
 listing.show(user, frames_experiments.experiments(user.organization_id, chosen), chosen)

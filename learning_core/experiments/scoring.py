@@ -64,17 +64,22 @@ def _score(session: Session) -> list[ExecutionEntry]:
 
 
 UNSCORED = text("""
-SELECT executions.key, executions.input_text, executions.output_text, agents.key AS agent,
+WITH oldest AS (
+    SELECT id, key, agent_id, exposure_id, input_text, output_text
+    FROM executions
+    WHERE id > uuidv7(interval '-61 minutes')  -- ids are in the order of time
+      AND exposure_id IS NOT NULL AND score IS NULL AND output_text IS NOT NULL
+      AND EXISTS (SELECT FROM evaluators WHERE evaluators.agent_id = executions.agent_id)
+    ORDER BY id
+    LIMIT :limit
+)
+SELECT oldest.key, oldest.input_text, oldest.output_text, agents.key AS agent,
        version.id AS version_id, version.messages
-FROM executions
-JOIN agents ON agents.id = executions.agent_id
-JOIN exposures ON exposures.id = executions.exposure_id
+FROM oldest
+JOIN agents ON agents.id = oldest.agent_id
+JOIN exposures ON exposures.id = oldest.exposure_id
 JOIN allocation_variants AS variant
   ON variant.allocation_id = exposures.allocation_id AND variant.variant = exposures.variant
 JOIN prompt_versions AS version ON version.id = variant.version_id
-WHERE executions.id > uuidv7(interval '-61 minutes')  -- ids are in the order of time
-  AND executions.score IS NULL AND executions.output_text IS NOT NULL
-  AND EXISTS (SELECT FROM evaluators WHERE evaluators.agent_id = executions.agent_id)
-ORDER BY agents.key, version.id, executions.id
-LIMIT :limit
+ORDER BY agents.key, version.id, oldest.id
 """)

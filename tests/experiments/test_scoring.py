@@ -6,6 +6,7 @@ from sqlalchemy import text
 from learning_core.access import Caller
 from learning_core.evaluation import evaluators
 from learning_core.evaluation.checks import Check, Evaluator
+from learning_core.experiments import scoring
 from learning_core.experiments.scoring import score_latest
 from learning_core.feedback.executions import record
 from learning_core.schema import Role
@@ -56,6 +57,24 @@ def test_scoring_again_changes_nothing(served, transaction):
     before = scores(transaction)
     score_latest(str(served.id))
     assert scores(transaction) == before
+
+
+def test_the_oldest_answers_come_first_whatever_variant_they_are_of(served, transaction, monkeypatch):
+    with transaction() as session:
+        allocated = session.execute(
+            text("SELECT replace(CAST(id AS text), '-', '') FROM allocations")
+        ).scalar_one()
+        for number in range(4):
+            variant = ("control", "treatment")[number % 2]
+            met = {"user_id": f"user of {variant}", "assignment": f"{allocated}.{variant}"}
+            record(session, [execution(execution_id=f"later {number}", **met)])
+    monkeypatch.setattr(scoring, "AT_ONCE", 5)
+    monkeypatch.setattr(scoring, "MOST_AN_HOUR", 5)
+    score_latest(str(served.id))
+    found = scores(transaction)
+    assert {key for key, score in found.items() if score is not None} == {
+        "good", "vague", "refused", "told", "later 0", "later 1",
+    }  # fmt: skip
 
 
 def test_without_an_evaluator_nothing_is_scored(organization, transaction):

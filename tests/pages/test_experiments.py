@@ -64,8 +64,9 @@ def newest(story: Story) -> Found:
 
 def test_without_an_agent_the_page_says_what_experiments_are(visit: Callable[..., AppTest]) -> None:
     app = visit("experiments")
-    assert "No experiment yet" in shown(app)
-    assert "New experiment" not in labels(app)
+    assert "No agent has been heard of yet" in shown(app)
+    assert "whether they are better off" in shown(app)
+    assert "New experiment" not in "\n".join([*labels(app), shown(app)])
 
 
 def test_without_a_second_version_the_form_says_what_is_missing(

@@ -69,10 +69,10 @@ def guards(limits: Limits) -> str:
     )
     unwatched = [
         what
-        for what, bound in (("Satisfaction", limits.satisfaction_drop), ("Answer time", limits.latency_rise))
+        for what, bound in (("satisfaction", limits.satisfaction_drop), ("answer time", limits.latency_rise))
         if bound is None
     ]
-    rest = f" {' and '.join(unwatched)}: not watched, as this agent reports none." if unwatched else ""
+    rest = f" Not watched, for want of figures: {' and '.join(unwatched)}." if unwatched else ""
     return f"At any time it is taken back by itself if {listed}: {how}.{rest}"
 
 
